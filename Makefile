@@ -1,0 +1,40 @@
+# Podium in two commands: `make run` and `make test`. Nothing but Python 3.11 or newer is needed.
+PORT ?= 8000
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3; do \
+	$$p -ISc 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done; echo $$p)
+BIN := .venv/bin
+
+.PHONY: help run test lint locks clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Install what is needed and serve on 127.0.0.1:8000; PORT=… changes it, ARGS=… goes to podium
+	@$(PYTHON) -m hub.tools install && exec $(BIN)/podium --port=$(PORT) $(ARGS)
+
+test: ## Run every test that this machine can, and list what was skipped and why; ARGS=… goes to pytest
+	@$(PYTHON) -m hub.tools install --tests && exec $(BIN)/python -m pytest $(ARGS)
+
+lint: ## Check style, types and layers
+	@$(PYTHON) -m hub.tools install --tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --annotation-style line \
+	--custom-compile-command 'make locks'
+
+locks: ## Resolve the lock files again; ARGS=--upgrade takes newer versions
+	@$(PYTHON) -m hub.tools install
+	$(COMPILE) hub/tools.in -o hub/tools.lock $(ARGS)
+	$(COMPILE) setup.cfg -o images/hub/requirements.lock $(ARGS)
+	$(COMPILE) setup.cfg --extra test -c images/hub/requirements.lock -o tests/requirements.lock $(ARGS)
+	$(COMPILE) images/workspace/requirements.in -o images/workspace/requirements.lock $(ARGS)
+	cd proxy && npm install --package-lock-only --omit-lockfile-registry-resolved
+
+clean: ## Remove what was made in this folder; what all checkouts share stays in ~/.cache/podium
+	rm -rf .venv proxy/node_modules *.egg-info build .coverage htmlcov artefacts
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

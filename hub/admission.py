@@ -1,0 +1,187 @@
+"""What people may ask for: checks on launches and changes, before anything is written.
+
+Every refusal names the field and the bound. Nothing here may do I/O or read the clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from hub.errors import BadInput, Conflict
+from hub.model import (
+    FINALIZER,
+    ClusterSpec,
+    Content,
+    Count,
+    FrameworkName,
+    HistoryEntry,
+    Metadata,
+    Spec,
+    Status,
+    Wire,
+    Workspace,
+    convert,
+    merge_patch,
+    plain_object,
+    replace,
+)
+from hub.profiles import Profile
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+CHANGEABLE = ("clusters", "expires", "workers")
+
+
+class LaunchSpec(Wire, frozen=True, kw_only=True):
+    """What a person may choose at launch; what is left out comes from the profile."""
+
+    profile: Annotated[str, Meta(max_length=63)]
+    workers: Count | UnsetType = UNSET
+    clusters: dict[FrameworkName, ClusterSpec] | UnsetType = UNSET
+    content: Annotated[tuple[Content, ...], Meta(max_length=8)] | UnsetType = UNSET
+
+
+class Launch(Wire, frozen=True, kw_only=True):
+    """The body of a launch."""
+
+    spec: LaunchSpec
+
+
+class Changes(Wire, frozen=True, kw_only=True):
+    """What of a spec a person may change."""
+
+    workers: Count
+    clusters: dict[FrameworkName, ClusterSpec]
+    expires: datetime
+
+
+def workspace_name(hub_key: bytes, owner: str, attempt: int) -> str:
+    """The name of a person's workspace, the same wherever and however often it is asked for.
+
+    So ten clicks at once, on any number of web processes, meet at one object.
+
+    Args:
+        attempt: counts up past names that are taken by a workspace that has ended or is ending.
+    """
+    digest = hmac.new(hub_key, f"name/{owner}/{attempt}".encode(), hashlib.sha256).digest()
+    number = int.from_bytes(digest, "big")
+    letters = []
+    for _ in range(8):
+        number, index = divmod(number, len(LETTERS))
+        letters.append(LETTERS[index])
+    return "cluster-" + "".join(letters)
+
+
+def launch(body: object, profiles: Mapping[str, Profile], owner: str, name: str, now: datetime) -> Workspace:
+    """The Workspace object for a launch.
+
+    Args:
+        body: the JSON that was sent: `{"spec": {"profile": …}}`.
+        profiles: what is on the menu.
+        owner: who launches.
+        name: the new workspace's name.
+        now: the time, with a zone.
+
+    Raises:
+        BadInput: naming the field.
+    """
+    asked = convert(body, Launch).spec
+    profile = profiles.get(asked.profile)
+    if profile is None:
+        raise BadInput(f"spec.profile: there is no profile {asked.profile!r}.", f"Choose one of: {', '.join(profiles)}.")
+    spec = Spec(
+        owner=owner,
+        profile=profile.name,
+        workers=profile.workers if asked.workers is UNSET else asked.workers,
+        clusters=profile.clusters if asked.clusters is UNSET else asked.clusters,
+        content=profile.content if asked.content is UNSET else asked.content,
+        expires=now + timedelta(seconds=profile.wall_time),
+        touched=now,
+        settings=profile.settings,
+    )
+    check(spec)
+    status = Status(
+        phase="Queued",
+        message="Waiting to be started.",
+        url=f"/{name}/",
+        history=(HistoryEntry(phase="Queued", at=now),),
+    )
+    return Workspace(metadata=Metadata(name=name, finalizers=(FINALIZER,)), spec=spec, status=status)
+
+
+def change(workspace: Workspace, patch: object, now: datetime) -> Workspace:
+    """The workspace after a person's change, which also counts as activity.
+
+    Args:
+        patch: a JSON merge patch of the object, such as `{"spec": {"workers": 4}}`.
+
+    Raises:
+        BadInput: naming a field that may not be changed or does not fit.
+        Conflict: when the workspace is ending.
+    """
+    asked = _asked(patch)
+    if workspace.deleting:
+        raise Conflict("The workspace is being stopped.", "Launch a new one.")
+    if workspace.status.phase == "Failed":
+        raise Conflict("The launch of this workspace failed.", "Dismiss it and launch again.")
+    present = plain_object(workspace.spec)
+    merged = merge_patch({name: present[name] for name in CHANGEABLE}, asked)
+    changes = convert({"spec": merged}, _Changed).spec
+    spec = replace(
+        workspace.spec,
+        workers=changes.workers,
+        clusters=changes.clusters,
+        expires=_bounded(changes.expires, workspace.spec, now),
+        touched=now,
+    )
+    check(spec)
+    return replace(workspace, spec=spec)
+
+
+class _Changed(Wire, frozen=True, kw_only=True):
+    spec: Changes
+
+
+def _asked(patch: object) -> Mapping[str, object]:
+    if not isinstance(patch, Mapping):
+        raise BadInput("The body must be a JSON object.", 'For example {"spec": {"workers": 4}}.')
+    for name in patch:
+        if name != "spec":
+            raise BadInput(f"{str(name)[:100]}: only spec can be changed.")
+    asked = patch.get("spec")
+    if not isinstance(asked, Mapping):
+        raise BadInput("spec: expected an object.", 'For example {"spec": {"workers": 4}}.')
+    for name in asked:
+        if name not in CHANGEABLE:
+            raise BadInput(f"spec.{str(name)[:100]}: cannot be changed.", f"These can: {', '.join(CHANGEABLE)}.")
+    return asked
+
+
+def _bounded(expires: datetime, spec: Spec, now: datetime) -> datetime:
+    """An end that a person may ask for: in the future, and at most the profile's wall time from now."""
+    if expires == spec.expires:
+        return expires
+    if expires.tzinfo is None:
+        raise BadInput("spec.expires: a time zone is needed.", "For example 2026-12-01T17:00:00Z.")
+    if expires <= now:
+        raise BadInput("spec.expires: is in the past.", "To end the workspace, stop it.")
+    # A clock that runs ahead should not make an honest extension fail, so the end is cut, not refused.
+    return min(expires, now + timedelta(seconds=spec.settings.wall_time))
+
+
+def check(spec: Spec) -> None:
+    """Check the rules between fields. Raises BadInput, naming the field."""
+    limit = spec.settings.max_workers
+    hint = f"The limit comes from the profile {spec.profile}."
+    if spec.workers > limit:
+        raise BadInput(f"spec.workers: {spec.workers} is more than {limit}.", hint)
+    for name, cluster in spec.clusters.items():
+        if name not in spec.settings.frameworks:
+            raise BadInput(f"spec.clusters.{name}: not in the profile {spec.profile}.", hint)
+        if cluster.workers is not None and cluster.workers > limit:
+            raise BadInput(f"spec.clusters.{name}.workers: {cluster.workers} is more than {limit}.", hint)

@@ -1,0 +1,1 @@
+"""What runs workloads: processes on one machine, or pods on Kubernetes."""

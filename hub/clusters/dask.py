@@ -1,0 +1,160 @@
+"""Dask: one scheduler and workers that speak TLS, with the scheduler's dashboard as user interface.
+
+The scheduler runs inside `podium_workspace.dask_scheduler`, which guards the dashboard's port with a token
+and adds the two routes that `state_request` and `drain_requests` ask. Nothing here may do I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from hub.clusters.base import ClusterState, Context, Dashboard, NotebookPart, Request, WorkerState
+from hub.keys import Keys
+from hub.model import FrameworkName
+from hub.workload import Probe, Workload
+
+ADDRESS = "tls://@{dask-scheduler.host}:@{dask-scheduler.comm}"
+ONE_THREAD = {
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""What Dask's own nanny would set: the threads are Dask's, and freed memory goes back to the system."""
+
+
+class _Worker(msgspec.Struct, frozen=True):
+    instance: str
+    busy: bool
+    draining: bool
+    drained: bool
+
+
+class _State(msgspec.Struct, frozen=True):
+    version: str
+    busy: bool
+    workers: tuple[_Worker, ...]
+
+
+@dataclass(frozen=True)
+class Dask:
+    """Dask as Podium sees it; the one instance is `DASK`."""
+
+    name: FrameworkName = "dask"
+    title: str = "Dask"
+    dashboard: Dashboard = Dashboard("dask-scheduler", "dashboard", "status", strip=False)
+    drains_busy: bool = True
+    state_interval: float = 0
+
+    def scheduler(self, context: Context) -> Workload:
+        """The scheduler, ready once it takes workers."""
+        prefix = route(context)
+        return Workload(
+            name="dask-scheduler",
+            role="scheduler",
+            cluster="dask",
+            command=(
+                *("python", "-m", "podium_workspace.dask_scheduler"),
+                *("--host", "@{host}", "--port", "@{dask-scheduler.comm}"),
+                *("--dashboard-port", "@{dask-scheduler.dashboard}", "--prefix", prefix),
+            ),
+            env=tls_env("SCHEDULER") | {"PODIUM_DASK_TOKEN_FILE": "@{files}/dask/token"},
+            files=tls_files(context) | {"dask/token": context.keys.token("dask")},
+            ports={"comm": 8786, "dashboard": 8787},
+            resources=context.settings.resources.scheduler,
+            probe=Probe("dashboard", f"{prefix}/health"),
+        )
+
+    def worker(self, context: Context, replicas: int) -> Workload:
+        """The workers; each has as many threads as it has whole cores, and at least one."""
+        resources = context.settings.resources.worker
+        return Workload(
+            name="dask-worker",
+            role="worker",
+            cluster="dask",
+            command=(
+                *("python", "-m", "distributed.cli.dask_worker", ADDRESS, "--no-nanny"),
+                *("--name", "@{instance}", "--host", "@{host}", "--protocol", "tls"),
+                *("--nthreads", str(max(1, int(resources.cpu)))),
+                *("--memory-limit", f"{resources.mebibytes}MiB"),
+                *("--no-dashboard", "--dashboard-address", "@{host}:0"),
+            ),
+            env=tls_env("WORKER") | ONE_THREAD | {"DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]"},
+            files=tls_files(context),
+            resources=resources,
+            replicas=replicas,
+        )
+
+    def notebook(self, context: Context) -> NotebookPart:
+        """`Client()` reaches the cluster, `dashboard_link` works in a browser, the lab extension knows it.
+
+        The extension takes an address that begins with a slash for one below the notebook's; what is at
+        `podium_workspace.notebook` sends the browser on from there. Its own cluster manager, which knows
+        nothing of the workspace's cluster and starts another, is hidden.
+        """
+        lab = {"defaultURL": route(context), "browserDashboardCheck": True, "hideClusterManager": True}
+        return NotebookPart(
+            env=tls_env("CLIENT")
+            | {
+                "DASK_SCHEDULER_ADDRESS": ADDRESS,
+                "DASK_DISTRIBUTED__DASHBOARD__LINK": f"{route(context)}/status",
+            },
+            files=tls_files(context)
+            | {"lab/overrides.d/dask.json": msgspec.json.encode({"dask-labextension:plugin": lab}).decode()},
+        )
+
+    def headers(self, keys: Keys) -> Mapping[str, str]:
+        """The dashboard's port answers to nobody without this."""
+        return {"Authorization": f"Bearer {keys.token('dask')}"}
+
+    def state_request(self, context: Context, version: str) -> Request:
+        """Ask for the state; held for at most 20 seconds while it is still `version`."""
+        return Request("GET", f"{route(context)}/podium/state?since={version}")
+
+    def read_state(self, body: bytes) -> ClusterState:
+        """Read the answer to `state_request`. Raises ValueError when it is not one."""
+        state = msgspec.json.decode(body, type=_State)
+        workers = tuple(WorkerState(w.instance, w.busy, w.draining, w.drained) for w in state.workers)
+        return ClusterState(workers, state.busy, state.version)
+
+    def drain_requests(self, context: Context, instances: tuple[str, ...]) -> tuple[Request, ...]:
+        """Ask for workers to finish what they execute and to hand over their data; it does not end them."""
+        if not instances:
+            return ()
+        return (Request("POST", f"{route(context)}/podium/drain", json={"workers": list(instances)}),)
+
+
+def route(context: Context) -> str:
+    """Where the dashboard is on the proxy; Dask keeps this prefix in every link of its own."""
+    return f"/{context.name}_dask"
+
+
+def tls_files(context: Context) -> dict[str, str]:
+    """The certificates of one end of a connection; both ends have the same."""
+    tls = context.keys.tls("dask", context.created)
+    return {
+        "dask/authority.pem": tls.authority,
+        "dask/certificate.pem": tls.certificate,
+        "dask/key.pem": tls.key,
+    }
+
+
+def tls_env(side: str) -> dict[str, str]:
+    """Dask's settings that lead to `tls_files`, and that forbid everything but TLS.
+
+    Args:
+        side: CLIENT, SCHEDULER or WORKER.
+    """
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    return {
+        "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true",
+        f"{tls}CA_FILE": "@{files}/dask/authority.pem",
+        f"{tls}{side}__CERT": "@{files}/dask/certificate.pem",
+        f"{tls}{side}__KEY": "@{files}/dask/key.pem",
+    }
+
+
+DASK = Dask()

@@ -1,0 +1,154 @@
+"""IPyParallel: a controller and engines that speak CURVE, with a simple view of the engines as its pages.
+
+Both connection files are made here, ahead of every process, so that the notebook finds the cluster whether or
+not it runs yet, and goes on when it is restarted. The controller runs inside
+`podium_workspace.ipyparallel_scheduler`, which serves the engine view and the two routes that `state_request`
+and `drain_requests` ask. Nothing here may do I/O.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from hub.clusters.base import ClusterState, Context, Dashboard, NotebookPart, Request
+from hub.keys import Keys
+from hub.model import FrameworkName
+from hub.workload import Probe, Workload
+
+CLIENT_PORTS = ("control", "mux", "task", "iopub", "notification", "broadcast")
+ENGINE_PORTS = ("control", "mux", "task", "iopub", "hb_ping", "hb_pong", "broadcast")
+FIRST_PORT = 10101
+CLIENT_FILE = "~/.ipython/profile_default/security/ipcontroller-client.json"
+"""Where a bare `ipp.Client()` looks."""
+
+
+@dataclass(frozen=True)
+class IPyParallel:
+    """IPyParallel as Podium sees it; the one instance is `IPYPARALLEL`."""
+
+    name: FrameworkName = "ipyparallel"
+    title: str = "IPyParallel"
+    dashboard: Dashboard = Dashboard("ipyparallel-scheduler", "dashboard", "", strip=True)
+    drains_busy: bool = False
+    state_interval: float = 0
+
+    def scheduler(self, context: Context) -> Workload:
+        """The controller, ready once its hub answers."""
+        curve = context.keys.curve("ipyparallel")
+        return Workload(
+            name="ipyparallel-scheduler",
+            role="scheduler",
+            cluster="ipyparallel",
+            command=(
+                *("python", "-m", "podium_workspace.ipyparallel_scheduler"),
+                *("--host", "@{host}", "--port", "@{ipyparallel-scheduler.dashboard}"),
+                *("--files", "@{files}/ipyparallel"),
+            ),
+            files={
+                "ipyparallel/client.json": client_file(context),
+                "ipyparallel/engine.json": engine_file(context),
+                "ipyparallel/curve-public": curve.public,
+                "ipyparallel/curve-secret": curve.secret,
+                "ipyparallel/token": context.keys.token("ipyparallel"),
+            },
+            ports=ports(),
+            resources=context.settings.resources.scheduler,
+            probe=Probe("dashboard", "/health"),
+        )
+
+    def worker(self, context: Context, replicas: int) -> Workload:
+        """The engines, one process of the user's code each."""
+        return Workload(
+            name="ipyparallel-worker",
+            role="worker",
+            cluster="ipyparallel",
+            command=(
+                *("python", "-m", "podium_workspace.ipyparallel_worker"),
+                *("--instance", "@{instance}", "--host", "@{host}"),
+                *("--file", "@{files}/ipyparallel/engine.json"),
+            ),
+            files={"ipyparallel/engine.json": engine_file(context)},
+            resources=context.settings.resources.worker,
+            replicas=replicas,
+        )
+
+    def notebook(self, context: Context) -> NotebookPart:
+        """`ipp.Client()` finds the client's connection file."""
+        return NotebookPart(files={CLIENT_FILE: client_file(context)})
+
+    def headers(self, keys: Keys) -> Mapping[str, str]:
+        """The engine view answers to nobody without this."""
+        return {"Authorization": f"Bearer {keys.token('ipyparallel')}"}
+
+    def state_request(self, context: Context, version: str) -> Request:
+        """Ask for the state; held for at most 20 seconds while it is still `version`."""
+        return Request("GET", f"/podium/state?since={version}")
+
+    def read_state(self, body: bytes) -> ClusterState:
+        """Read the answer to `state_request`. Raises ValueError when it is not one."""
+        state = msgspec.json.decode(body, type=ClusterState)
+        if not state.version:
+            raise ValueError("the state has no version")
+        return state
+
+    def drain_requests(self, context: Context, instances: tuple[str, ...]) -> tuple[Request, ...]:
+        """Ask for idle engines to be given no more work; busy ones among them are left alone."""
+        if not instances:
+            return ()
+        return (Request("POST", "/podium/drain", json={"workers": list(instances)}),)
+
+
+def ports() -> dict[str, int]:
+    """The controller's ports by name: those of the connection files, and the engine view's."""
+    names = ["registration"]
+    names += [f"client-{name}" for name in CLIENT_PORTS]
+    names += [f"engine-{name.replace('_', '-')}" for name in ENGINE_PORTS]
+    return {"dashboard": FIRST_PORT - 1} | {name: FIRST_PORT + place for place, name in enumerate(names)}
+
+
+def client_file(context: Context) -> str:
+    """The connection file of clients."""
+    numbers: dict[str, object] = {name: port(f"client-{name}") for name in CLIENT_PORTS}
+    return connection_file(context, numbers | {"task_scheme": "leastload"})
+
+
+def engine_file(context: Context) -> str:
+    """The connection file of engines. There is one port for broadcasts, as for a scheduler of depth 0."""
+    numbers: dict[str, object] = {name: port(f"engine-{name.replace('_', '-')}") for name in ENGINE_PORTS}
+    return connection_file(context, numbers | {"broadcast": [numbers["broadcast"]]})
+
+
+def connection_file(context: Context, ports: Mapping[str, object]) -> str:
+    """What client and engine files have in common, and the ports of one of them.
+
+    Messages are not signed, for CURVE does that already; who has no connection file has no server key, and
+    without it there is no connection at all. Source: `ipyparallel/controller/app.py`, `init_hub`.
+    """
+    host = "@{ipyparallel-scheduler.host}"
+    content = {
+        "ssh": "",
+        "interface": f"tcp://{host}",
+        "location": host,
+        "registration": port("registration"),
+        "key": "",
+        "curve_serverkey": context.keys.curve("ipyparallel").public,
+        "pack": "json",
+        "unpack": "json",
+        "signature_scheme": "hmac-sha256",
+    }
+    text = json.dumps(content | dict(ports), indent=2)
+    # A reference to a port stands for a number, so it loses its quotes.
+    return re.sub(r'"(@\{ipyparallel-scheduler\.(?!host\})[a-z-]+\})"', r"\1", text)
+
+
+def port(name: str) -> str:
+    """A reference to one of the controller's ports."""
+    return f"@{{ipyparallel-scheduler.{name}}}"
+
+
+IPYPARALLEL = IPyParallel()

@@ -1,0 +1,215 @@
+"""Spark: a standalone master and workers with authentication and encryption, and Spark's own pages.
+
+The master runs below `podium_workspace.spark_scheduler`, which guards the dashboard's port with a token,
+relays to the master's pages and adds the two routes that `state_request` and `drain_requests` ask, for the
+master alone knows neither which jobs run nor when a decommissioned worker is empty. Nothing here may do I/O.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from hub.clusters.base import ClusterState, Context, Dashboard, NotebookPart, Request
+from hub.keys import Keys
+from hub.model import FrameworkName, Resources
+from hub.workload import Probe, Workload
+
+MASTER = "spark://@{spark-scheduler.host}:@{spark-scheduler.rpc}"
+SCRATCH = "@{home}/.cache/podium/spark"
+LEAST_HEAP = 512
+"""Mebibytes below which Spark starts neither a driver nor an executor. Source: `UnifiedMemoryManager`."""
+LOGGING = """\
+rootLogger.level = {level}
+rootLogger.appenderRef.stderr.ref = stderr
+appender.console.type = Console
+appender.console.name = stderr
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
+"""
+
+
+@dataclass(frozen=True)
+class Spark:
+    """Spark as Podium sees it; the one instance is `SPARK`."""
+
+    name: FrameworkName = "spark"
+    title: str = "Spark"
+    dashboard: Dashboard = Dashboard("spark-scheduler", "dashboard", "", strip=True)
+    drains_busy: bool = True
+    state_interval: float = 0
+
+    def scheduler(self, context: Context) -> Workload:
+        """The master, ready once it takes workers and applications."""
+        settings = context.settings
+        # One application may have half of what the workspace may grow to, so that a second one finds room.
+        half = -(-settings.max_workers // 2) * cores(settings.resources.worker)
+        own = {
+            "spark.deploy.defaultCores": str(max(1, half)),
+            "spark.deploy.recoveryMode": "FILESYSTEM",
+            "spark.deploy.recoveryDirectory": f"{SCRATCH}/recovery",
+            "spark.deploy.recoveryTimeout": "10s",
+            "spark.master.rest.enabled": "false",
+        }
+        return Workload(
+            name="spark-scheduler",
+            role="scheduler",
+            cluster="spark",
+            command=(
+                *("python", "-m", "podium_workspace.spark_scheduler"),
+                *("--host", "@{host}", "--port", "@{spark-scheduler.dashboard}"),
+                *("--rpc-port", "@{spark-scheduler.rpc}", "--ui-port", "@{spark-scheduler.ui}"),
+                *("--prefix", route(context), "--files", "@{files}/spark"),
+            ),
+            env=environment() | DAEMON,
+            files=files(context, own, "warn")
+            | {"spark/token": context.keys.token("spark"), "spark/ui-token": ui_token(context.keys)},
+            ports={"rpc": 7077, "dashboard": 8080, "ui": 8081},
+            resources=settings.resources.scheduler,
+            probe=Probe("dashboard", "/health"),
+        )
+
+    def worker(self, context: Context, replicas: int) -> Workload:
+        """The workers; each is one executor's size, and told apart by the address it has for itself."""
+        resources = context.settings.resources.worker
+        own = {
+            # Worker ids lead back to instances: the name, then when and where it was started.
+            "spark.worker.idPattern": "@{instance}.%s.%s.%d",
+            "spark.worker.cleanup.enabled": "true",
+        }
+        return Workload(
+            name="spark-worker",
+            role="worker",
+            cluster="spark",
+            command=(
+                *("spark-class", "org.apache.spark.deploy.worker.Worker", "--host", "@{host}"),
+                *("--port", "0", "--webui-port", "0", "--work-dir", f"{SCRATCH}/work/@{{instance}}"),
+                *("--cores", str(cores(resources)), "--memory", f"{heap(resources)}m", MASTER),
+            ),
+            env=environment() | DAEMON,
+            files=files(context, own, "warn"),
+            resources=resources,
+            replicas=replicas,
+        )
+
+    def notebook(self, context: Context) -> NotebookPart:
+        """`SparkSession.builder.getOrCreate()` reaches the cluster; several notebooks may do so at once."""
+        resources = context.settings.resources
+        own = {
+            "spark.master": MASTER,
+            "spark.driver.host": "@{host}",
+            "spark.driver.memory": f"{heap(resources.notebook)}m",
+            "spark.executor.cores": str(cores(resources.worker)),
+            "spark.executor.memory": f"{heap(resources.worker)}m",
+            # Each session takes whatever port is free for its pages; the master knows it and relays to it.
+            "spark.ui.port": "0",
+            "spark.ui.showConsoleProgress": "false",
+        }
+        return NotebookPart(
+            env=environment() | {"PYSPARK_PYTHON": "python"},
+            files=files(context, own, "error"),
+        )
+
+    def headers(self, keys: Keys) -> Mapping[str, str]:
+        """The dashboard's port answers to nobody without this."""
+        return {"Authorization": f"Bearer {keys.token('spark')}"}
+
+    def state_request(self, context: Context, version: str) -> Request:
+        """Ask for the state; held for at most 20 seconds while it is still `version`."""
+        return Request("GET", f"/podium/state?since={version}")
+
+    def read_state(self, body: bytes) -> ClusterState:
+        """Read the answer to `state_request`. Raises ValueError when it is not one."""
+        state = msgspec.json.decode(body, type=ClusterState)
+        if not state.version:
+            raise ValueError("the state has no version")
+        return state
+
+    def drain_requests(self, context: Context, instances: tuple[str, ...]) -> tuple[Request, ...]:
+        """Ask for workers to be decommissioned: their tasks finish, their blocks move to other workers."""
+        if not instances:
+            return ()
+        return (Request("POST", "/podium/drain", json={"workers": list(instances)}),)
+
+
+def route(context: Context) -> str:
+    """Where the dashboard is on the proxy; Spark puts this in front of every link of its own."""
+    return f"/{context.name}_spark"
+
+
+def cores(resources: Resources) -> int:
+    """How many tasks a worker runs at once."""
+    return max(1, int(resources.cpu))
+
+
+def heap(resources: Resources) -> int:
+    """The Java heap, in MiB, of a driver or an executor that has these resources to itself.
+
+    A quarter of a GiB is for what runs beside it (the worker's own process, the notebook's kernel), and three
+    tenths of the rest for Python and for what Java needs outside its heap.
+    """
+    return max(LEAST_HEAP, (resources.mebibytes - 256) * 7 // 10)
+
+
+DAEMON = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC"}
+"""Master and worker do little themselves."""
+
+
+def environment() -> dict[str, str]:
+    """What every process of Spark needs: its settings, the address it listens on, and its scratch folder."""
+    return {
+        "SPARK_CONF_DIR": "@{files}/spark",
+        "SPARK_LOCAL_IP": "@{host}",
+        "SPARK_LOCAL_DIRS": f"{SCRATCH}/local",
+    }
+
+
+def files(context: Context, own: Mapping[str, str], level: str) -> dict[str, str]:
+    """Spark's configuration folder.
+
+    Args:
+        own: settings of this process, besides those that all have in common.
+        level: the least severe messages that are logged.
+    """
+    keys = context.keys
+    jws = "org.apache.spark.ui.JWSFilter"
+    common = {
+        "spark.authenticate": "true",
+        "spark.authenticate.secret": keys.token("spark-secret"),
+        "spark.network.crypto.enabled": "true",
+        "spark.decommission.enabled": "true",
+        "spark.storage.decommission.enabled": "true",
+        "spark.ui.filters": jws,
+        f"spark.{jws}.param.secretKey": urlsafe(keys.raw("spark-ui")),
+        "spark.ui.reverseProxy": "true",
+        "spark.ui.reverseProxyUrl": route(context),
+    }
+    lines = [f"{name} {value}\n" for name, value in sorted((common | dict(own)).items())]
+    return {
+        "spark/spark-defaults.conf": "".join(lines),
+        "spark/log4j2.properties": LOGGING.format(level=level),
+    }
+
+
+def ui_token(keys: Keys) -> str:
+    """The token that the pages of master, workers and drivers ask for; it holds for the workspace's life.
+
+    Source: RFC 7515 (JSON Web Signature), and `JWSFilter` in Spark.
+    """
+    text = ".".join(urlsafe(part) for part in (b'{"alg":"HS256","typ":"JWT"}', b'{"sub":"podium"}'))
+    signature = hmac.new(keys.raw("spark-ui"), text.encode(), hashlib.sha256).digest()
+    return f"{text}.{urlsafe(signature)}"
+
+
+def urlsafe(data: bytes) -> str:
+    """Base64 for URLs, without padding."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+SPARK = Spark()

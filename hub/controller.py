@@ -1,0 +1,233 @@
+"""The one loop: looks at a workspace, computes what should be, makes it so, and reports.
+
+It is level-triggered: what it does depends on what is, never on what happened. It alone touches the
+backend and the proxy. Decisions are in the pure modules; nothing here may judge beyond calling them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+import aiohttp
+
+from hub import culler
+from hub.backends.base import Backend
+from hub.clusters import CLUSTERS
+from hub.clusters.base import ClusterState, Context
+from hub.desired import context, desired
+from hub.errors import Conflict, NotFound
+from hub.model import FINALIZER, FRAMEWORKS, FrameworkName, Workspace
+from hub.model import replace as change
+from hub.observed import Observed
+from hub.probe import Probe
+from hub.scaling import Assignment, assign
+from hub.status import WHY_STOPPED, status
+from hub.store.base import Store
+from hub.workload import Workload
+from hub.workqueue import WorkQueue
+from proxy.routes import routes
+
+log = logging.getLogger("podium.controller")
+
+WORKERS = 8
+RESYNC = 30.0
+REACHED_AGAIN = 0.1
+DRAIN_AGAIN = 1.0
+
+
+class Routes(Protocol):
+    """What the controller needs of the proxy."""
+
+    async def put(self, name: str, wanted: dict[str, str]) -> None:
+        """Make the routes of one workspace what they should be."""
+
+    def complete(self) -> None:
+        """Every workspace has been put once: routes that nobody wants may now be removed."""
+
+
+class Controller:
+    """Reconciles workspaces.
+
+    Args:
+        store, backend, proxy: where objects are, what runs them, and what makes them reachable.
+        probe: asks schedulers and notebooks; made by the caller with `queue.add` as its `moved`.
+        queue: names that want a look.
+        hub_key: the secret that all others are derived from.
+        reach: whether a notebook answers at its public address.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        backend: Backend,
+        proxy: Routes,
+        probe: Probe,
+        queue: WorkQueue,
+        hub_key: bytes,
+        reach: Callable[[Context], Awaitable[bool]],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._backend = backend
+        self._proxy = proxy
+        self._probe = probe
+        self._queue = queue
+        self._hub_key = hub_key
+        self._reach = reach
+        self._now = now
+        self._unseen: set[str] | None = None
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        self._unseen = {workspace.name for workspace in await self._store.list()} | await self._backend.names()
+        for name in sorted(self._unseen):
+            self._queue.add(name)
+        self._seen("")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_store())
+            tasks.create_task(self._follow_backend())
+            for _ in range(WORKERS):
+                tasks.create_task(self._work())
+
+    def _seen(self, name: str) -> None:
+        """Note that a name was looked at; once all were, routes that nobody wants may be removed."""
+        if self._unseen is not None:
+            self._unseen.discard(name)
+            if not self._unseen:
+                self._unseen = None
+                self._proxy.complete()
+
+    async def _follow_store(self) -> None:
+        async for event in self._store.watch():
+            self._queue.add(event.workspace.name)
+
+    async def _follow_backend(self) -> None:
+        async for name in self._backend.changes():
+            self._queue.add(name)
+
+    async def _work(self) -> None:
+        while True:
+            name = await self._queue.get()
+            failed = False
+            try:
+                await self.reconcile(name)
+                self._seen(name)
+            except (Conflict, NotFound) as error:
+                log.debug("%s: %s", name, error)  # the object moved on; its watch has the name queued again
+                self._queue.add_after(name, 0.05)
+            except Exception:
+                failed = True
+                log.exception("%s: could not be reconciled; trying again", name)
+            finally:
+                self._queue.done(name, failed)
+
+    async def reconcile(self, name: str) -> None:
+        """Make one workspace what it should be, as far as that is possible now, and report.
+
+        Doing it again changes nothing; being stopped anywhere in it loses nothing.
+        """
+        workspace = await self._store.get(name)
+        if workspace is None:
+            await self._clear(name)
+            return
+        seen = await self._see(workspace)
+        why = culler.verdict(workspace, seen, self._now())
+        if why:
+            await self._stop(workspace, why)
+            return
+        await self._act(workspace, seen)
+        seen = await self._see(workspace)
+        await self._proxy.put(name, routes(workspace, seen))
+        seen = replace(seen, reachable=await self._reachable(workspace, seen))
+        if workspace.deleting and not seen.exists:
+            await self._release(workspace)
+            return
+        report = status(workspace, seen, self._backend.unavailable, self._now())
+        if report != workspace.status:
+            workspace = await self._store.update_status(change(workspace, status=report))
+        if seen.ready("notebook") and not seen.reachable:
+            self._queue.add_after(name, REACHED_AGAIN)
+        self._queue.add_after(name, min(RESYNC, culler.next_look(workspace, self._now())))
+
+    async def _see(self, workspace: Workspace) -> Observed:
+        observed = await self._backend.observe(workspace.name)
+        here = context(workspace, self._hub_key)
+        return self._probe.look(here, observed, workspace.spec.clusters)
+
+    async def _act(self, workspace: Workspace, seen: Observed) -> None:
+        """Let the backend make it so, and ask schedulers to drain whom it should lose next."""
+        workloads = desired(workspace, self._hub_key, self._backend.unavailable)
+        chosen: list[Workload] = []
+        drains: dict[FrameworkName, tuple[str, ...]] = {}
+        for workload in workloads:
+            assignment = self._assign(workload, seen)
+            chosen.append(replace(workload, instances=assignment.instances))
+            if assignment.drain:
+                drains[_framework(workload)] = assignment.drain
+        await self._backend.apply(workspace.name, chosen)
+        for name, instances in drains.items():
+            await self._drain(workspace, seen, name, instances)
+
+    def _assign(self, workload: Workload, seen: Observed) -> Assignment:
+        if workload.role != "worker":
+            return assign(workload, seen.of(workload.name), None, drains_busy=False)
+        name = _framework(workload)
+        state = seen.clusters.get(name)
+        if state is None and not any(i.running for i in seen.of(f"{name}-scheduler")):
+            state = ClusterState()  # no scheduler, so no worker can hold anything that is still of use
+        return assign(workload, seen.of(workload.name), state, CLUSTERS[name].drains_busy)
+
+    async def _drain(
+        self, workspace: Workspace, seen: Observed, name: FrameworkName, instances: tuple[str, ...]
+    ) -> None:
+        here = context(workspace, self._hub_key)
+        dashboard = CLUSTERS[name].dashboard
+        address = seen.addresses.get(f"{dashboard.workload}.{dashboard.port}")
+        self._queue.add_after(workspace.name, DRAIN_AGAIN)
+        if address is None:
+            return
+        for request in CLUSTERS[name].drain_requests(here, instances):
+            try:
+                await self._probe.send(here, name, address, request)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("%s: the %s scheduler refused to drain: %r", workspace.name, name, error)
+
+    async def _reachable(self, workspace: Workspace, seen: Observed) -> bool:
+        """Whether the notebook answers at its public address.
+
+        Asked only until it does: a proxy that is away for a moment does not make a ready notebook unready.
+        """
+        if workspace.deleting or not seen.ready("notebook"):
+            return False
+        return workspace.status.phase == "Ready" or await self._reach(context(workspace, self._hub_key))
+
+    async def _stop(self, workspace: Workspace, why: str) -> None:
+        log.info("%s: stopping it: %s", workspace.name, why)
+        annotations = {**workspace.metadata.annotations, WHY_STOPPED: why}
+        await self._store.update(change(workspace, metadata=change(workspace.metadata, annotations=annotations)))
+        await self._store.delete(workspace.name)
+
+    async def _clear(self, name: str) -> None:
+        """End what is there of a workspace that nobody wants."""
+        self._probe.forget(name)
+        await self._proxy.put(name, {})
+        await self._backend.apply(name, [])
+
+    async def _release(self, workspace: Workspace) -> None:
+        """Let the object go: nothing of the workspace is left."""
+        self._probe.forget(workspace.name)
+        finalizers = tuple(f for f in workspace.metadata.finalizers if f != FINALIZER)
+        metadata = change(workspace.metadata, finalizers=finalizers)
+        with contextlib.suppress(NotFound):
+            await self._store.update(change(workspace, metadata=metadata))
+
+
+def _framework(workload: Workload) -> FrameworkName:
+    return next(name for name in FRAMEWORKS if name == workload.cluster)

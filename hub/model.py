@@ -1,0 +1,244 @@
+"""The Workspace object: what people asked for (`spec`) and what was last seen (`status`).
+
+These are the objects that the store keeps and the REST API returns; field names on the wire are
+camelCase as in Kubernetes. Bounds on single values live in the types here, so that one schema
+serves validation, the OpenAPI document and the custom resource; rules between fields live in
+`admission.py`. Nothing here may do I/O or read the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from hub.errors import BadInput
+
+API_VERSION = "podium.hub/v1"
+FINALIZER = "podium.hub/workspace"
+NAME_PATTERN = r"^cluster-[a-z0-9]{6,8}$"
+MOST_WORKERS = 1000
+
+FrameworkName = Literal["dask", "spark", "ipyparallel"]
+FRAMEWORKS: tuple[FrameworkName, ...] = ("dask", "ipyparallel", "spark")
+Phase = Literal["Queued", "Starting", "Ready", "Stopping", "Failed"]
+Role = Literal["notebook", "scheduler", "worker"]
+
+Count = Annotated[int, Meta(ge=0, le=MOST_WORKERS)]
+Seconds = Annotated[int, Meta(ge=60, le=30 * 24 * 3600)]
+Line = Annotated[str, Meta(max_length=1000)]
+Word = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)]
+Cores = Annotated[float, Meta(gt=0, le=1024)]
+Quantity = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=12)]
+GitAddress = Annotated[
+    str, Meta(pattern=r"^(https?|ssh|git|file)://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$", max_length=2048)
+]
+GitRef = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._/+-]*)?$", max_length=255)]
+RelativePath = Annotated[
+    str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9 ._+-]*/?)*$", max_length=512)
+]
+
+
+class Wire(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What every part of a Workspace object has in common."""
+
+
+class Resources(Wire, frozen=True, kw_only=True):
+    """CPU in cores and memory as a Kubernetes quantity, for one instance."""
+
+    cpu: Cores = 1.0
+    memory: Quantity = "1Gi"
+
+    @property
+    def mebibytes(self) -> int:
+        """The memory as a number of MiB."""
+        number = int(self.memory[:-2])
+        return number * 1024 if self.memory.endswith("Gi") else number
+
+
+class RoleResources(Wire, frozen=True, kw_only=True):
+    """Resources for each role."""
+
+    notebook: Resources = Resources()
+    scheduler: Resources = Resources()
+    worker: Resources = Resources()
+
+
+class Content(Wire, frozen=True, kw_only=True):
+    """Course material: a git repository that is in the home folder when the notebook opens."""
+
+    git: GitAddress
+    ref: GitRef = ""
+    path: RelativePath = ""
+
+
+class Settings(Wire, frozen=True, kw_only=True):
+    """What a profile decides for a workspace; copied into it at launch."""
+
+    image: Annotated[str, Meta(max_length=512)] = ""
+    frameworks: tuple[FrameworkName, ...] = FRAMEWORKS
+    max_workers: Count = 8
+    resources: RoleResources = RoleResources()
+    wall_time: Seconds = 8 * 3600
+    idle_time: Seconds = 3600
+    launch_timeout: Seconds = 300
+
+
+class ClusterSpec(Wire, frozen=True, kw_only=True):
+    """What is asked of one cluster; without a number of its own it follows `spec.workers`."""
+
+    workers: Count | None = None
+
+
+class Spec(Wire, frozen=True, kw_only=True):
+    """What people asked for."""
+
+    owner: Annotated[str, Meta(max_length=253)] = ""
+    profile: Word
+    workers: Count = 2
+    clusters: dict[FrameworkName, ClusterSpec] = {}
+    content: Annotated[tuple[Content, ...], Meta(max_length=8)] = ()
+    expires: datetime
+    touched: datetime
+    """When the owner last asked for anything: launching, scaling and extending all count as activity."""
+    settings: Settings = Settings()
+
+    def workers_of(self, framework: FrameworkName) -> int:
+        """How many workers the cluster should have, after the fall-back to `spec.workers`."""
+        own = self.clusters[framework].workers
+        return self.workers if own is None else own
+
+
+class ClusterStatus(Wire, frozen=True, kw_only=True):
+    """One cluster as it was last seen."""
+
+    workers: int = 0
+    ready: int = 0
+    pending: int = 0
+    busy: int = 0
+    dashboard: str = ""
+    message: str = ""
+    """Empty when all is well; else one sentence on what is not, such as why Spark cannot run here."""
+
+
+class HistoryEntry(Wire, frozen=True, kw_only=True):
+    """When a phase, or a step within it, was entered."""
+
+    phase: Phase
+    reason: str = ""
+    at: datetime
+
+
+class Status(Wire, frozen=True, kw_only=True):
+    """What was last seen, in words for people."""
+
+    phase: Phase = "Queued"
+    reason: str = ""
+    message: str = ""
+    log: tuple[str, ...] = ()
+    """The last lines that a failing program wrote; empty when nothing fails."""
+    warnings: tuple[str, ...] = ()
+    """What went wrong without stopping the launch, such as a repository that could not be fetched."""
+    url: str = ""
+    workers: int = 0
+    clusters: dict[str, ClusterStatus] = {}
+    endpoints: dict[str, str] = {}
+    """Where web relays to, by `notebook` or framework: `http://host:port`."""
+    history: tuple[HistoryEntry, ...] = ()
+    last_activity: datetime | None = None
+    idle_deadline: datetime | None = None
+
+
+class Metadata(Wire, frozen=True, kw_only=True):
+    """The Kubernetes object metadata that Podium uses."""
+
+    name: Annotated[str, Meta(pattern=NAME_PATTERN)]
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    finalizers: tuple[str, ...] = ()
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+
+
+class Workspace(Wire, frozen=True, kw_only=True):
+    """One person's namespace and all that is in it."""
+
+    api_version: Literal["podium.hub/v1"] = API_VERSION
+    kind: Literal["Workspace"] = "Workspace"
+    metadata: Metadata
+    spec: Spec
+    status: Status = field(default_factory=Status)
+
+    @property
+    def name(self) -> str:
+        """The workspace's name, which is also its namespace's."""
+        return self.metadata.name
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody asked for the workspace to go."""
+        return self.metadata.deletion_timestamp is not None
+
+
+T = TypeVar("T")
+
+
+def convert(value: object, to: type[T], where: str = "") -> T:
+    """Check plain JSON values against a type of this module.
+
+    Args:
+        value: what `json.loads` gave.
+        to: the type to make of it.
+        where: what to put before a field's name in an error, such as `profile workshop`.
+
+    Raises:
+        BadInput: naming the field that does not fit and what is expected there.
+    """
+    try:
+        return msgspec.convert(value, to)
+    except msgspec.ValidationError as error:
+        raise BadInput(plain(str(error), where)) from None
+
+
+def plain(message: str, where: str = "") -> str:
+    """Turn msgspec's ``Expected `int` >= 0 - at `$.spec.workers` `` into ``spec.workers: expected int >= 0``."""
+    text, _, path = message.partition(" - at `")
+    path = path.rstrip("`").removeprefix("$").removeprefix(".")
+    text = text.replace("`", "")
+    text = text[:1].lower() + text[1:]
+    subject = ", ".join(part for part in (where, path) if part)
+    return f"{subject}: {text}" if subject else text
+
+
+def plain_object(value: object) -> dict[str, Any]:
+    """The JSON object of a Workspace or a part of it, as plain dicts, lists and strings."""
+    result = msgspec.to_builtins(value)
+    assert isinstance(result, dict)
+    return result
+
+
+def replace(value: T, **changes: Any) -> T:
+    """A copy of a frozen object with some fields changed."""
+    return msgspec.structs.replace(value, **changes)  # type: ignore[type-var]
+
+
+def merge_patch(target: object, patch: object) -> object:
+    """Apply a JSON merge patch and return the result; neither argument is changed.
+
+    Source: RFC 7396, section 2.
+    """
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patch(result.get(key), value)
+    return result

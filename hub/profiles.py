@@ -1,0 +1,90 @@
+"""Profiles: the choices on the menu, read from the configuration.
+
+Nothing here may do I/O; `app.py` reads the configuration file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from hub.errors import BadInput, ConfigurationError
+from hub.model import ClusterSpec, Content, Count, FrameworkName, Line, Settings, Word, convert
+
+
+class Profile(Settings, frozen=True, kw_only=True):
+    """A choice on the menu: what starts at a click, and the limits it lives in.
+
+    The fields of `Settings` are copied into each workspace that is launched; later edits of a profile
+    change nothing that runs.
+    """
+
+    name: Word
+    title: Annotated[str, Meta(min_length=1, max_length=100)]
+    description: Line = ""
+    workers: Count = 2
+    clusters: dict[FrameworkName, ClusterSpec] = {}
+    content: Annotated[tuple[Content, ...], Meta(max_length=8)] = ()
+
+    @property
+    def settings(self) -> Settings:
+        """What is copied into a workspace."""
+        return Settings(**{name: getattr(self, name) for name in Settings.__struct_fields__})
+
+
+def read_profiles(configured: Mapping[str, object]) -> dict[str, Profile]:
+    """Check the configured profiles.
+
+    Args:
+        configured: name to its settings, with Python's spelling (`max_workers`) or the wire's (`maxWorkers`).
+
+    Raises:
+        ConfigurationError: naming the profile and the setting that does not fit.
+    """
+    if not configured:
+        raise ConfigurationError("Podium.profiles: at least one profile is needed.")
+    return {name: _read(name, values) for name, values in configured.items()}
+
+
+def _read(name: str, values: object) -> Profile:
+    where = f"Podium.profiles[{name!r}]"
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{where}: expected a dictionary of settings.")
+    try:
+        profile = convert(_camel({"title": name, **values, "name": name}), Profile, where)
+    except BadInput as error:
+        raise ConfigurationError(error.message, f"See `podium --help-all` for what a profile may hold.") from None
+    for framework, cluster in profile.clusters.items():
+        if framework not in profile.frameworks:
+            raise ConfigurationError(f"{where}, clusters.{framework}: not one of the profile's frameworks.")
+        workers = profile.workers if cluster.workers is None else cluster.workers
+        if workers > profile.max_workers:
+            raise ConfigurationError(
+                f"{where}, clusters.{framework}: {workers} workers are more than max_workers, {profile.max_workers}."
+            )
+    return profile
+
+
+def _camel(value: object) -> object:
+    """Let a Python configuration use Python's spelling for the names of settings."""
+    if isinstance(value, Mapping):
+        return {msgspec_camel(key): _camel(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_camel(item) for item in value]
+    return value
+
+
+def msgspec_camel(name: object) -> object:
+    """`max_workers` to `maxWorkers`, as the wire spells it; anything else stays as it is."""
+    if not isinstance(name, str):
+        return name
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema of a profile, for help and documentation."""
+    return msgspec.json.schema(Profile)

@@ -1,0 +1,1 @@
+"""Where Workspace objects are kept: files on one machine, custom resources on Kubernetes."""

@@ -1,0 +1,63 @@
+"""The interface of every store of Workspace objects.
+
+A store keeps objects and nothing else: it never starts, stops or judges anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from hub.model import Workspace
+
+
+@dataclass(frozen=True)
+class Event:
+    """Args:
+    workspace: as it is now, or as it last was.
+    gone: whether it is in the store no more.
+    """
+
+    workspace: Workspace
+    gone: bool = False
+
+
+class Store(Protocol):
+    """Workspace objects, the only truth. `tests/contract/test_store.py` says what each method promises."""
+
+    async def get(self, name: str) -> Workspace | None:
+        """The object, or None when there is none."""
+
+    async def list(self) -> list[Workspace]:
+        """All objects, by name."""
+
+    async def create(self, workspace: Workspace) -> Workspace:
+        """Add an object; the store sets uid, generation, creation time and resource version.
+
+        Raises:
+            Conflict: when there is one of that name.
+        """
+
+    async def update(self, workspace: Workspace) -> Workspace:
+        """Write `spec`, labels, annotations and finalizers; `status` is left as it is.
+
+        Removing the last finalizer of an object that is being deleted removes the object.
+
+        Raises:
+            Conflict: when the object was written since it was read (`resourceVersion`).
+            NotFound: when there is none.
+        """
+
+    async def update_status(self, workspace: Workspace) -> Workspace:
+        """Write `status` alone. Raises as `update` does."""
+
+    async def delete(self, name: str) -> None:
+        """Ask for an object to go: it is marked, and is gone once its finalizers are.
+
+        Raises:
+            NotFound: when there is none.
+        """
+
+    def watch(self) -> AsyncIterator[Event]:
+        """All objects as they are, then every change; changes close together may be told as one."""

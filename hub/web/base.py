@@ -1,0 +1,162 @@
+"""What every handler shares: who is asking, the checks before anything else, and how errors are said.
+
+Nothing here may know a route.
+"""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import msgspec
+import tornado.web
+
+from hub.errors import Forbidden, NotFound, PodiumError, Unauthorized
+from hub.model import Workspace
+from hub.profiles import Profile
+from hub.store.base import Store
+from hub.web.auth import SESSION_COOKIE, LocalSignIn, Person, host_allowed, origin_allowed
+from hub.web.events import Watcher
+
+log = logging.getLogger("podium.web")
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What handlers work with.
+
+    Args:
+        store, watcher: Workspace objects, and news of them.
+        profiles: the menu.
+        unavailable: frameworks that cannot run here, with the reason.
+        sign_in: who is who.
+        hub_key: the secret that all others are derived from.
+        session: for relayed requests.
+        own_port: whether a port of this machine is listened on by the owner alone; None where pods have
+            addresses of their own.
+        kept: a sentence on what becomes of files after a stop.
+    """
+
+    store: Store
+    watcher: Watcher
+    profiles: Mapping[str, Profile]
+    unavailable: Mapping[str, str]
+    sign_in: LocalSignIn
+    hub_key: bytes
+    session: aiohttp.ClientSession
+    own_port: Callable[[int], bool] | None
+    kept: str
+
+
+class BaseHandler(tornado.web.RequestHandler):
+    """A handler that knows who asks; everything but what says otherwise wants somebody signed in."""
+
+    anybody = False
+    """Whether nobody has to be signed in."""
+    cross_site = False
+    """Whether a request may come from a page of another origin; only what carries its own secret may."""
+
+    current_user: Person | None
+
+    @property
+    def site(self) -> Site:
+        """What handlers work with."""
+        site = self.settings["site"]
+        assert isinstance(site, Site)
+        return site
+
+    @property
+    def person(self) -> Person:
+        """Who is asking. Raises Unauthorized when nobody is signed in."""
+        if self.current_user is None:
+            raise Unauthorized("Nobody is signed in.", "Open the home page, or send the token as a bearer token.")
+        return self.current_user
+
+    def get_current_user(self) -> Person | None:
+        sign_in = self.site.sign_in
+        if "Authorization" in self.request.headers:
+            return sign_in.by_token(self.request)
+        return sign_in.by_session(self.get_signed_cookie(SESSION_COOKIE, max_age_days=31))
+
+    def set_default_headers(self) -> None:
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+        self.clear_header("Server")
+
+    def prepare(self) -> None:
+        self.check_sender()
+        if not self.anybody:
+            _ = self.person
+
+    def check_sender(self) -> None:
+        """Refuse what was led here by another name, or sent by a page of another origin."""
+        host = self.request.headers.get("Host", "")
+        if not host_allowed(host):
+            raise Forbidden("This hub answers only to 127.0.0.1 and localhost.", "Check the address.")
+        if self.request.method in SAFE and not self.is_websocket:
+            return
+        if not self.cross_site and not origin_allowed(self.request.headers.get("Origin"), host):
+            raise Forbidden("The request comes from another site.")
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the request asks for a WebSocket."""
+        return self.request.headers.get("Upgrade", "").lower() == "websocket"
+
+    def check_xsrf_cookie(self) -> None:
+        # A bearer token is never sent by a browser on its own, so it needs no second proof.
+        if "Authorization" not in self.request.headers and not self.cross_site:
+            super().check_xsrf_cookie()
+
+    async def workspace(self, name: str) -> Workspace:
+        """A workspace of the person who asks. Raises NotFound, also for one of somebody else."""
+        workspace = await self.site.store.get(name)
+        if workspace is None or workspace.spec.owner != self.person.name:
+            raise NotFound(f"There is no workspace {name}.", "It may have ended. Launch a new one.")
+        return workspace
+
+    def now(self) -> datetime:
+        """The time."""
+        return datetime.now(UTC)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, PodiumError):
+            super().log_exception(typ, value, tb)
+
+    def problem(self, status: int, error: object) -> PodiumError:
+        """What to say about an exception, without letting its inside out."""
+        if isinstance(error, PodiumError):
+            return error
+        reason = http.HTTPStatus(status).phrase if status in {s.value for s in http.HTTPStatus} else "Error"
+        said = PodiumError(f"{reason}.", "The hub's log says more." if status >= 500 else "")
+        said.status, said.code = status, reason.lower().replace(" ", "-")
+        return said
+
+    def _handle_request_exception(self, e: BaseException) -> None:
+        if isinstance(e, PodiumError) and not self._finished:
+            self.send_error(e.status, exc_info=(type(e), e, e.__traceback__))
+            return
+        super()._handle_request_exception(e)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = self.problem(status_code, (kwargs.get("exc_info") or (None, None))[1])
+        self.write_json(error.body(), error.status)
+
+    def write_json(self, value: object, status: int = 200) -> None:
+        """Answer with JSON."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(msgspec.json.encode(value))

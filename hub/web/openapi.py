@@ -1,0 +1,144 @@
+"""The description of the REST API as an OpenAPI 3.1 document, made from the types that the API uses.
+
+Source: OpenAPI Specification 3.1. Nothing here may describe what `api.py` does not do.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from hub.admission import Changes, Launch
+from hub.model import NAME_PATTERN, Wire, Workspace
+from hub.profiles import Profile
+
+
+class Error(Wire, frozen=True, kw_only=True):
+    """What is wrong, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class ErrorBody(Wire, frozen=True, kw_only=True):
+    """The body of every answer with a status of 400 or more."""
+
+    error: Error
+
+
+class WorkspaceList(Wire, frozen=True, kw_only=True):
+    """Workspaces."""
+
+    items: list[Workspace]
+
+
+class MenuItem(Profile, frozen=True, kw_only=True):
+    """A profile, and which of its frameworks cannot run here, with the reason."""
+
+    unavailable: dict[str, str]
+
+
+class ProfileList(Wire, frozen=True, kw_only=True):
+    """The menu."""
+
+    items: list[MenuItem]
+
+
+TYPES = {kind.__name__: kind for kind in (Workspace, WorkspaceList, ProfileList, Launch, Changes, ErrorBody)}
+ERRORS = {
+    "400": "Bad input; the message names the field.",
+    "401": "Nobody is signed in, or the token is wrong.",
+    "403": "Not allowed: another site's page, another host name, or no XSRF token.",
+    "404": "There is no such workspace.",
+    "409": "The workspace is ending or its launch failed.",
+    "413": "The body is too large.",
+    "415": "The body is not declared as JSON.",
+}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    schemas, components = msgspec.json.schema_components(
+        TYPES.values(), ref_template="#/components/schemas/{name}"
+    )
+    ref = dict(zip(TYPES, schemas, strict=True))
+    # A merge patch may leave out everything, and null removes a cluster (RFC 7396).
+    patch = {
+        "type": "object",
+        "required": ["spec"],
+        "additionalProperties": False,
+        "properties": {"spec": {**components["Changes"], "required": []}},
+    }
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": NAME_PATTERN}}
+    last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "maxLength": 64}}
+    one = {"200": _answer("The workspace.", ref["Workspace"])}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Podium",
+            "version": "1",
+            "description": "Workspaces: a notebook with Dask, Spark and IPyParallel clusters, each a click away.",
+        },
+        "security": [{"token": []}],
+        "paths": {
+            "/api/workspaces": {
+                "get": _operation("List your workspaces.", {"200": _answer("The list.", ref["WorkspaceList"])}, 401),
+                "post": _operation(
+                    "Launch a workspace; somebody who has one gets that one.",
+                    {**one, "201": _answer("The new workspace.", ref["Workspace"])},
+                    *(400, 401, 413, 415),
+                    body=ref["Launch"],
+                ),
+            },
+            "/api/workspaces/{name}": {
+                "parameters": [name],
+                "get": _operation("Show a workspace.", one, 401, 404),
+                "patch": _operation(
+                    "Change a workspace by a JSON merge patch: scale it, extend it, add or remove a cluster.",
+                    one,
+                    *(400, 401, 404, 409, 413, 415),
+                    body=patch,
+                ),
+                "delete": _operation(
+                    "Stop a workspace.", {"202": _answer("The workspace, ending.", ref["Workspace"])}, 401, 404
+                ),
+            },
+            "/api/workspaces/{name}/events": {
+                "parameters": [name, last],
+                "get": _operation(
+                    "Follow a workspace by server-sent events.",
+                    {"200": {"description": "The stream.", "content": {"text/event-stream": {}}}},
+                    *(401, 404),
+                ),
+            },
+            "/api/profiles": {
+                "get": _operation("List the profiles.", {"200": _answer("The list.", ref["ProfileList"])}, 401)
+            },
+        },
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(summary: str, answers: dict[str, Any], *errors: int, body: object = None) -> dict[str, Any]:
+    problem = {"$ref": "#/components/schemas/ErrorBody"}
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": {
+            **answers,
+            **{str(error): _answer(ERRORS[str(error)], problem) for error in (*errors, 403)},
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return operation
+
+
+def _answer(description: str, schema: object) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

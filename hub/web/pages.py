@@ -1,0 +1,212 @@
+"""The pages: home, workspace, sign-in, and the door to the notebook.
+
+Pages are rendered with the state of the moment and kept live by the API's event streams. Nothing here
+may change a workspace other than by what `api.py` offers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import tornado.web
+
+from hub.desired import context
+from hub.errors import NotFound, PodiumError, Unauthorized
+from hub.model import NAME_PATTERN, Workspace, plain_object
+from hub.notebook import COOKIE
+from hub.web.api import launch, profile_object
+from hub.web.auth import SESSION_COOKIE, Person
+from hub.web.base import BaseHandler
+
+NAME = NAME_PATTERN.strip("^$")
+
+
+class PageHandler(BaseHandler):
+    """A handler that answers with HTML, and leads to the sign-in page who is not signed in."""
+
+    def prepare(self) -> None:
+        self.check_sender()
+        if self.current_user is None and not self.anybody:
+            # The account is only asked for here, where a person opens a page, never for the API.
+            person = self.site.sign_in.by_account(self.request) if self.request.method == "GET" else None
+            if person is None:
+                raise Unauthorized("Nobody is signed in.")
+            self.sign_in(person)
+
+    def sign_in(self, person: Person) -> None:
+        """Remember who this browser belongs to."""
+        self.current_user = person
+        self.set_signed_cookie(
+            SESSION_COOKIE, person.name, expires_days=30, httponly=True, samesite="Lax", path="/"
+        )
+
+    def page(self, template: str, **values: Any) -> None:
+        """Answer with a page."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.render(
+            template,
+            xsrf=self.xsrf_token.decode(),
+            person=self.current_user.name if self.current_user else "",
+            now=self.now().isoformat(),
+            static=self.static_url,
+            **values,
+        )
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = self.problem(status_code, (kwargs.get("exc_info") or (None, None))[1])
+        if isinstance(error, Unauthorized) and self.request.method in ("GET", "HEAD"):
+            self.redirect(f"/sign-in?next={quote(self.request.uri or '/')}")
+            return
+        self.set_status(error.status)
+        self.page("error.html", status=error.status, message=error.message, hint=error.hint)
+
+
+class HomeHandler(PageHandler):
+    """The button, and the menu beside it."""
+
+    async def get(self) -> None:
+        """Show them, and the workspace there is."""
+        mine = [w for w in await self.site.store.list() if w.spec.owner == self.person.name]
+        mine.sort(key=lambda workspace: workspace.deleting)
+        profiles = [profile_object(p, self.site.unavailable) for p in self.site.profiles.values()]
+        self.page("home.html", profiles=profiles, workspace=as_json(mine[0]) if mine else None)
+
+
+class LaunchHandler(PageHandler):
+    """The button, for browsers without scripts."""
+
+    async def post(self) -> None:
+        """Launch, and lead to the workspace's page."""
+        body = {"spec": {"profile": self.get_body_argument("profile", "")}}
+        workspace, _ = await launch(self, body)
+        self.redirect(f"/workspaces/{workspace.name}?launched=1", status=303)
+
+
+class WorkspacePageHandler(PageHandler):
+    """One workspace: its launch, then its controls."""
+
+    async def get(self, name: str) -> None:
+        """Show it."""
+        workspace = await self.workspace(name)
+        profile = self.site.profiles.get(workspace.spec.profile)
+        self.page(
+            "workspace.html",
+            workspace=as_json(workspace),
+            profile=profile_object(profile, self.site.unavailable) if profile else {"title": workspace.spec.profile},
+            unavailable=dict(self.site.unavailable),
+            kept=self.site.kept,
+        )
+
+
+class OpenHandler(PageHandler):
+    """The door to the notebook: gives the browser the notebook's own cookie, for its path alone."""
+
+    async def get(self, name: str) -> None:
+        """Open the notebook, or the workspace's page while it is not ready."""
+        workspace = await self.workspace(name)
+        if workspace.status.phase != "Ready":
+            self.redirect(f"/workspaces/{name}?launched=1")
+            return
+        keys = context(workspace, self.site.hub_key).keys
+        self.set_cookie(COOKIE, keys.token("notebook"), path=f"/{name}/", httponly=True, samesite="Lax")
+        self.redirect(inside(self.get_query_argument("next", ""), f"/{name}/"))
+
+
+class SignInHandler(PageHandler):
+    """Sign-in by the code that was printed in the terminal."""
+
+    anybody = True
+    cross_site = True  # `podium open` posts from a file; the code is what proves who it is
+
+    async def get(self) -> None:
+        """Ask for the code."""
+        self.page("sign_in.html", error="", next=inside(self.get_query_argument("next", ""), "/"))
+
+    async def post(self) -> None:
+        """Check the code."""
+        target = inside(self.get_body_argument("next", ""), "/")
+        person = self.site.sign_in.by_code(self.get_body_argument("code", ""))
+        if person is None:
+            self.set_status(401)
+            self.page("sign_in.html", error="That is not the code.", next=target)
+            return
+        self.sign_in(person)
+        self.redirect(target, status=303)
+
+
+class SignOutHandler(PageHandler):
+    """The end of a session."""
+
+    anybody = True
+
+    async def post(self) -> None:
+        """Forget who this browser belongs to."""
+        self.clear_cookie(SESSION_COOKIE, path="/")
+        self.redirect("/sign-in", status=303)
+
+
+class MissingHandler(PageHandler):
+    """Every path that nothing else answers, such as a notebook that is not running."""
+
+    anybody = True
+
+    async def get(self, path: str) -> None:
+        """Lead to the workspace's page, or say that there is nothing."""
+        name = path.partition("/")[0]
+        if self.current_user is not None and await self.site.store.get(name) is not None:
+            await self.workspace(name)
+            self.redirect(f"/workspaces/{name}?launched=1")
+            return
+        raise NotFound("There is nothing at this address.", "Go to the home page.")
+
+    async def post(self, path: str) -> None:
+        """Say that there is nothing."""
+        raise NotFound("There is nothing at this address.")
+
+    put = patch = delete = post
+
+
+class HealthHandler(BaseHandler):
+    """Whether the process answers."""
+
+    anybody = True
+
+    async def get(self) -> None:
+        """Say so."""
+        self.write_json({"status": "ok"})
+
+
+class StaticHandler(tornado.web.StaticFileHandler):
+    """Styles and scripts."""
+
+    def set_extra_headers(self, path: str) -> None:
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+
+def inside(target: str, prefix: str) -> str:
+    """A place to go to that is below a path of this hub; the path itself for anything else."""
+    parts = urlsplit(target)
+    fits = target.startswith(prefix) and not target.startswith("//") and "\\" not in target
+    return target if fits and not parts.scheme and not parts.netloc else prefix
+
+
+def as_json(workspace: Workspace) -> dict[str, Any]:
+    """A workspace as the API would return it."""
+    value = msgspec.json.decode(msgspec.json.encode(workspace))
+    assert isinstance(value, dict)
+    return value
+
+
+ROUTES = [
+    (r"/", HomeHandler),
+    (r"/launch", LaunchHandler),
+    (rf"/workspaces/({NAME})", WorkspacePageHandler),
+    (rf"/workspaces/({NAME})/open", OpenHandler),
+    (r"/sign-in", SignInHandler),
+    (r"/sign-out", SignOutHandler),
+    (r"/healthz|/readyz", HealthHandler),
+]
+
+__all__ = ["ROUTES", "MissingHandler", "PodiumError", "StaticHandler", "plain_object"]

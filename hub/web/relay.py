@@ -1,0 +1,237 @@
+"""Relays dashboards, and web programs that the owner started, to the owner alone.
+
+`/cluster-x_dask/…` goes to a cluster's dashboard, `/cluster-x_9000/…` to port 9000 beside the notebook.
+HTTP and WebSockets pass the same check. Cookies of the hub never reach what is relayed to. Nothing here
+may know more of a framework than `clusters/` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import tornado.iostream
+import tornado.web
+import tornado.websocket
+
+from hub import notebook
+from hub.clusters import CLUSTERS
+from hub.desired import context
+from hub.errors import NotFound, Unavailable
+from hub.model import FRAMEWORKS, NAME_PATTERN, Workspace
+from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE
+from hub.web.pages import PageHandler
+
+HOP_BY_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
+)
+"""Source: RFC 9110, section 7.6.1."""
+NOT_SENT = HOP_BY_HOP | {"host", "content-length", "authorization", "cookie", "accept-encoding"}
+NOT_RETURNED = HOP_BY_HOP | {"content-length", "content-encoding", "set-cookie", "server", "date"}
+OWN_COOKIES = (SESSION_COOKIE, XSRF_COOKIE, notebook.COOKIE)
+TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=300)
+MOST_MESSAGE = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a request goes.
+
+    Args:
+        base: address that the rest of the path is added to.
+        prefix: the route as the browser sees it.
+        headers: the credentials that the target wants.
+    """
+
+    base: str
+    prefix: str
+    headers: Mapping[str, str]
+
+
+class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
+    """One request or WebSocket to something inside a workspace."""
+
+    _upstream: aiohttp.ClientWebSocketResponse | None = None
+    _pump: asyncio.Task[None] | None = None
+
+    def set_default_headers(self) -> None:
+        # What is relayed has its own rules on caching and content; only this is ours to say.
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.clear_header("Server")
+        self.clear_header("Content-Type")
+
+    def check_xsrf_cookie(self) -> None:
+        """The Origin check of `check_sender` stands for it: a relayed program has no XSRF token of ours."""
+
+    async def get(self, name: str, suffix: str, path: str | None) -> None:
+        if path is None:
+            query = f"?{self.request.query}" if self.request.query else ""
+            self.redirect(f"/{name}_{suffix}/{query}")
+            return
+        target = await self._target(name, suffix)
+        if self.is_websocket:
+            await self._open_upstream(target, path)
+            await super().get(name, suffix, path)
+        else:
+            await self._relay(target, path)
+
+    async def post(self, name: str, suffix: str, path: str | None) -> None:
+        """Relay a request with a body."""
+        await self._relay(await self._target(name, suffix), path or "")
+
+    put = patch = delete = head = options = post
+
+    async def _target(self, name: str, suffix: str) -> Target:
+        workspace = await self.workspace(name)
+        prefix = f"/{name}_{suffix}"
+        if suffix.isdigit():
+            return self._port(workspace, int(suffix), prefix)
+        for framework in FRAMEWORKS:
+            if framework == suffix and framework in workspace.spec.clusters:
+                endpoint = workspace.status.endpoints.get(framework)
+                if endpoint is None:
+                    title = CLUSTERS[framework].title
+                    raise Unavailable(f"The {title} dashboard is not up yet.", "Reload the page in a moment.")
+                strip = CLUSTERS[framework].dashboard.strip
+                keys = context(workspace, self.site.hub_key).keys
+                headers = CLUSTERS[framework].headers(keys)
+                return Target(endpoint if strip else endpoint + prefix, prefix, headers)
+        raise NotFound(f"There is no {suffix} cluster in {name}.", "Add it on the workspace's page.")
+
+    def _port(self, workspace: Workspace, port: int, prefix: str) -> Target:
+        """A program beside the notebook, reached through the notebook's own server, which runs where it runs."""
+        endpoint = workspace.status.endpoints.get("notebook")
+        if endpoint is None:
+            raise Unavailable("The notebook is not up yet.", "Reload the page in a moment.")
+        own = self.site.own_port
+        if not 0 < port < 65536 or (own is not None and not own(port)):
+            raise NotFound(f"Nothing of yours listens on port {port}.", "Start the program in the notebook first.")
+        keys = context(workspace, self.site.hub_key).keys
+        return Target(f"{endpoint}/{workspace.name}/proxy/{port}", prefix, notebook.headers(keys))
+
+    async def _relay(self, target: Target, path: str) -> None:
+        request = self.request
+        try:
+            async with self.site.session.request(
+                request.method or "GET",
+                address(target, path, request.query),
+                data=request.body or None,
+                headers=self._sent(target),
+                allow_redirects=False,
+                timeout=TIMEOUT,
+            ) as response:
+                self.set_status(response.status, response.reason)
+                self._return_headers(response, target)
+                async for chunk in response.content.iter_any():
+                    self.write(chunk)
+                    await self.flush()
+        except tornado.iostream.StreamClosedError:
+            return
+        except (aiohttp.ClientConnectionError, TimeoutError):
+            if self._headers_written:
+                return
+            raise Unavailable("It does not answer now.", "Reload the page in a moment.") from None
+        await self.finish()
+
+    def _return_headers(self, response: aiohttp.ClientResponse, target: Target) -> None:
+        for header, value in response.headers.items():
+            if header.lower() not in NOT_RETURNED:
+                self.add_header(header, relocated(value, target, self.request.host) if header == "Location" else value)
+        for cookie in response.headers.getall("Set-Cookie", ()):
+            # Whatever is relayed to may keep cookies, but only below its own path and not under our names.
+            if cookie.partition("=")[0].strip() not in OWN_COOKIES:
+                kept = [part for part in cookie.split(";") if not part.strip().lower().startswith(("path", "domain"))]
+                self.add_header("Set-Cookie", ";".join([*kept, f" Path={target.prefix}/"]))
+
+    def _sent(self, target: Target) -> dict[str, str]:
+        headers = {h: v for h, v in self.request.headers.get_all() if h.lower() not in NOT_SENT}
+        cookies = foreign_cookies(self.request.headers.get_list("Cookie"))
+        if cookies:
+            headers["Cookie"] = cookies
+        headers["Host"] = self.request.host
+        headers["X-Forwarded-Prefix"] = target.prefix
+        return {**headers, **target.headers}
+
+    # WebSockets
+
+    def check_origin(self, origin: str) -> bool:
+        return True  # `check_sender` has done it, for HTTP and WebSockets alike
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return self._upstream.protocol if self._upstream else None
+
+    async def _open_upstream(self, target: Target, path: str) -> None:
+        asked = self.request.headers.get("Sec-WebSocket-Protocol", "")
+        skip = ("sec-websocket", "upgrade", "connection")
+        headers = {h: v for h, v in self._sent(target).items() if not h.lower().startswith(skip)}
+        try:
+            self._upstream = await self.site.session.ws_connect(
+                address(target, path, self.request.query),
+                headers=headers,
+                protocols=[part.strip() for part in asked.split(",") if part.strip()],
+                max_msg_size=MOST_MESSAGE,
+            )
+        except (aiohttp.ClientError, TimeoutError):
+            raise Unavailable("It does not answer now.") from None
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        self._pump = asyncio.create_task(self._send_down())
+
+    async def _send_down(self) -> None:
+        assert self._upstream is not None
+        with contextlib.suppress(tornado.websocket.WebSocketClosedError):
+            async for message in self._upstream:
+                if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                    await self.write_message(message.data, binary=message.type is aiohttp.WSMsgType.BINARY)
+        self.close(self._upstream.close_code)
+
+    async def on_message(self, message: str | bytes) -> None:
+        assert self._upstream is not None
+        with contextlib.suppress(ConnectionError):
+            if isinstance(message, str):
+                await self._upstream.send_str(message)
+            else:
+                await self._upstream.send_bytes(message)
+
+    def on_close(self) -> None:
+        if self._upstream is not None:
+            closing = asyncio.create_task(self._upstream.close(code=self.close_code or 1000))
+            self.settings["background"].add(closing)
+            closing.add_done_callback(self.settings["background"].discard)
+
+
+def address(target: Target, path: str, query: str) -> Any:
+    """The address upstream; the path is passed on as it was written."""
+    from yarl import URL
+
+    text = f"{target.base}/{path}"
+    return URL(f"{text}?{query}" if query else text, encoded=True)
+
+
+def relocated(location: str, target: Target, host: str) -> str:
+    """A redirect of what is relayed to, as the browser has to follow it."""
+    parts = urlsplit(location)
+    if parts.netloc and parts.netloc not in (host, urlsplit(target.base).netloc):
+        return location
+    path = parts.path
+    if parts.netloc or path.startswith("/"):
+        inner = urlsplit(target.base).path
+        if inner and not path.startswith(target.prefix + "/"):
+            path = path.removeprefix(inner)
+        if not path.startswith(target.prefix):
+            path = target.prefix + path
+    return parts._replace(scheme="", netloc="", path=path).geturl()
+
+
+def foreign_cookies(headers: Iterable[str]) -> str:
+    """The cookies that are not the hub's, as they were sent."""
+    cookies = [part.strip() for header in headers for part in header.split(";")]
+    return "; ".join(cookie for cookie in cookies if cookie and cookie.partition("=")[0] not in OWN_COOKIES)
+
+
+ROUTES = [(rf"/({NAME_PATTERN.strip('^$')})_([a-z0-9]+)(?:/(.*))?", RelayHandler)]

@@ -1,0 +1,13 @@
+"""What runs inside a workspace beside the frameworks themselves; the image and one machine share it.
+
+    notebook.py          fetches the content, then is JupyterLab
+    content.py           course material from git
+    jupyter_access.py    who may use the notebook
+    jupyter_routes.py    the notebook's own routes: its state, and the way on to dashboards
+    dask_scheduler.py    Dask's scheduler with its dashboard guarded
+    dask_draining.py     the state of its workers, and how they are asked to finish
+    dask_routes.py       both over HTTP
+    held.py, tokens.py   answers that are held until something changes; credentials
+
+Nothing here may import the hub: the two meet only over HTTP, environment and files.
+"""
