@@ -93,7 +93,9 @@ def launch(body: object, profiles: Mapping[str, Profile], owner: str, name: str,
     asked = convert(body, Launch).spec
     profile = profiles.get(asked.profile)
     if profile is None:
-        raise BadInput(f"spec.profile: there is no profile {asked.profile!r}.", f"Choose one of: {', '.join(profiles)}.")
+        raise BadInput(
+            f"spec.profile: there is no profile {asked.profile!r}.", f"Choose one of: {', '.join(profiles)}."
+        )
     spec = Spec(
         owner=owner,
         profile=profile.name,
@@ -158,7 +160,9 @@ def _asked(patch: object) -> Mapping[str, object]:
         raise BadInput("spec: expected an object.", 'For example {"spec": {"workers": 4}}.')
     for name in asked:
         if name not in CHANGEABLE:
-            raise BadInput(f"spec.{str(name)[:100]}: cannot be changed.", f"These can: {', '.join(CHANGEABLE)}.")
+            raise BadInput(
+                f"spec.{str(name)[:100]}: cannot be changed.", f"These can: {', '.join(CHANGEABLE)}."
+            )
     return asked
 
 

@@ -63,19 +63,20 @@ class Podium(Application):
     ).tag(config=True)
     state = Unicode(
         "",
-        help="Directory for workspaces, keys and logs. Default: ~/.local/share/podium/<port>, so that hubs on "
-        "different ports keep apart.",
+        help="Directory for workspaces, keys and logs. Default: ~/.local/share/podium/<port>, so that hubs "
+        "on different ports keep apart.",
     ).tag(config=True)
     config_file = Unicode(
         "podium_config.py", help="Configuration file; without one, that of the checkout is read."
     ).tag(config=True)
     profiles = Dict(
-        help="The menu: name to its settings. title and description; image (on Kubernetes); frameworks that may "
-        "run, of dask, ipyparallel and spark; clusters that start at launch, such as {'dask': {'workers': 4}}; "
-        "workers for clusters that name no number; max_workers of each cluster; resources for the roles "
-        "notebook, scheduler and worker, such as {'worker': {'cpu': 1, 'memory': '1Gi'}}; content, git "
-        "repositories such as [{'git': 'https://…', 'ref': 'main', 'path': 'tutorial'}]; wall_time, idle_time "
-        "and launch_timeout in seconds."
+        help="The menu: name to its settings. title and description; image (on Kubernetes); frameworks that "
+        "may run, of dask, ipyparallel and spark; clusters that start at launch, such as "
+        "{'dask': {'workers': 4}}; workers for clusters that name no number; max_workers of each cluster; "
+        "resources for the roles notebook, scheduler and worker, such as "
+        "{'worker': {'cpu': 1, 'memory': '1Gi'}}; content, git repositories such as "
+        "[{'git': 'https://…', 'ref': 'main', 'path': 'tutorial'}]; wall_time, idle_time and launch_timeout "
+        "in seconds."
     ).tag(config=True)
     raise_config_file_errors = True
 
@@ -90,8 +91,8 @@ class Podium(Application):
         "config": "Podium.config_file",
         "log-level": "Podium.log_level",
     }
-    flags = {}  # noqa: RUF012 - traitlets reads it from the class
-    classes = []  # noqa: RUF012 - traitlets reads it from the class
+    flags = {}
+    classes = []
 
     def configure(self, argv: list[str]) -> dict[str, Profile]:
         """Read command line and configuration file. Returns the profiles.
@@ -115,14 +116,15 @@ class Podium(Application):
         check_names(self.config)
         if not _is_loopback(self.ip):
             raise ConfigurationError(
-                f"Podium.ip: {self.ip} is not a loopback address.",
-                "On one machine podium serves one person and only this machine. For a class, use the Helm chart.",
+                f"Podium.ip: {self.ip} is not an address of the loopback network, 127.0.0.0/8.",
+                "On one machine podium serves one person, from that machine alone.",
             )
         return read_profiles(self.profiles)
 
     async def serve(self, profiles: Mapping[str, Profile]) -> None:
         """Serve until SIGINT or SIGTERM, then end every process that was started."""
-        logging.basicConfig(level=self.log_level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+        level: Any = self.log_level
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
         logging.getLogger("tornado.access").setLevel(logging.WARNING)
         state = State(Path(self.state) if self.state else default_directory(self.port))
         state.open()
@@ -134,7 +136,11 @@ class Podium(Application):
             await self._wire(stack, state, profiles, stop)
 
     async def _wire(
-        self, stack: contextlib.AsyncExitStack, state: State, profiles: Mapping[str, Profile], stop: asyncio.Event
+        self,
+        stack: contextlib.AsyncExitStack,
+        state: State,
+        profiles: Mapping[str, Profile],
+        stop: asyncio.Event,
     ) -> None:
         key, ports = state.key(), Ports()
         stack.callback(ports.close)
@@ -147,6 +153,7 @@ class Podium(Application):
         process = ProxyProcess(
             tools.configurable_http_proxy(),
             state.hub,
+            self.ip,
             self.port,
             derive(key, "proxy"),
             state.directory / "proxy.log",
@@ -181,7 +188,7 @@ class Podium(Application):
         server.add_sockets(sockets)
         queue = WorkQueue()
         probe = Probe(session, queue.add)
-        reach = Reach(session, self.port)
+        reach = Reach(session, f"http://{self.ip}:{self.port}")
         controller = Controller(store, backend, keeper, probe, queue, key, reach)
         tasks = [asyncio.create_task(part.run()) for part in (watcher, controller, keeper)]
         self._welcome(sign_in.code, state)
@@ -207,7 +214,7 @@ class Podium(Application):
     def _welcome(self, code: str, state: State) -> None:
         grouped = " ".join(code[start : start + 4] for start in range(0, len(code), 4))
         print(
-            f"\n  Podium is ready:  http://{HOST}:{self.port}/\n"
+            f"\n  Podium is ready:  http://{self.ip}:{self.port}/\n"
             f"  Should the page ask for a code, it is  {grouped}\n"
             f"  State and logs are in {state.directory}. Ctrl-C stops everything.\n",
             flush=True,
@@ -219,20 +226,22 @@ class Reach:
 
     Args:
         session: for the request.
-        port: where the proxy listens.
+        address: of the proxy, as people reach it.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
         self._session = session
-        self._port = port
+        self._address = address
 
     async def __call__(self, context: Context) -> bool:
         """Whether the workspace's notebook answers there."""
-        url = f"http://{HOST}:{self._port}{notebook.base(context.name)}api"
+        url = f"{self._address}{notebook.base(context.name)}api"
         headers = notebook.headers(context.keys)
         timeout = aiohttp.ClientTimeout(total=5)
         try:
-            async with self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
+            async with self._session.get(
+                url, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
@@ -272,7 +281,7 @@ def check_names(config: Config) -> None:
 
 def _is_loopback(address: str) -> bool:
     try:
-        return address == "localhost" or ipaddress.ip_address(address).is_loopback
+        return ipaddress.IPv4Address(address).is_loopback
     except ValueError:
         return False
 

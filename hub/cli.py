@@ -10,7 +10,7 @@ import html
 import json
 import os
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
@@ -32,6 +32,13 @@ EPILOG = (
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+FORM = """<!doctype html><meta charset="utf-8"><title>Podium</title>
+<body onload="document.forms[0].submit()"><form method="post" action="{url}/sign-in">
+<input type="hidden" name="code" value="{code}"><input type="hidden" name="next" value="{next}">
+<button>Open Podium</button></form>
+"""
+
+
 class Here:
     """What every command works with: the hub on a port of this machine."""
 
@@ -51,7 +58,9 @@ class Here:
         names = [item["metadata"]["name"] for item in self.client.request("GET", "/api/workspaces")["items"]]
         if len(names) != 1:
             said = "There is no workspace." if not names else f"There are {len(names)} workspaces."
-            raise click.UsageError(f"{said} {'Launch one first.' if not names else 'Name one: ' + ', '.join(names)}")
+            raise click.UsageError(
+                f"{said} {'Launch one first.' if not names else 'Name one: ' + ', '.join(names)}"
+            )
         return str(names[0])
 
 
@@ -64,7 +73,9 @@ def plainly(function: F) -> F:
             return function(*args, **kwargs)
         except PodiumError as error:
             click.echo(f"podium: {error.message}" + (f"\n{error.hint}" if error.hint else ""), err=True)
-            raise SystemExit(4 if isinstance(error, Refused) else 3 if isinstance(error, _NO_HUB) else 1) from None
+            raise SystemExit(
+                4 if isinstance(error, Refused) else 3 if isinstance(error, _NO_HUB) else 1
+            ) from None
 
     return wrapper  # type: ignore[return-value]
 
@@ -72,7 +83,9 @@ def plainly(function: F) -> F:
 _NO_HUB = (NotRunning, ConfigurationError)
 
 
-def complete_name(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_name(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
     """Names of workspaces, for the shell; nothing when no hub answers."""
     try:
         items = Here(8000, None, None).client.request("GET", "/api/workspaces")["items"]
@@ -87,7 +100,9 @@ a_name = click.argument("name", required=False, shell_complete=complete_name)
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--port", default=8000, show_default=True, envvar="PORT", help="Port of the hub on this machine.")
+@click.option(
+    "--port", default=8000, show_default=True, envvar="PORT", help="Port of the hub on this machine."
+)
 @click.option("--url", envvar="PODIUM_URL", help="Address of the hub, in place of --port.")
 @click.option("--state", help="State directory of the hub, where its token is.")
 @click.version_option(package_name="podium")
@@ -155,12 +170,8 @@ def open_(here: Here, name: str | None, no_browser: bool) -> None:
     code = derive(here.state.key(), "sign-in")[:16]
     # The code goes into a form in a file of mode 0600: never into an address, an argument list or a history.
     page = here.state.directory / "open.html"
-    text = (
-        "<!doctype html><meta charset=utf-8><title>Podium</title>"
-        f'<body onload="document.forms[0].submit()"><form method=post action="{html.escape(here.url)}/sign-in">'
-        f'<input type=hidden name=code value="{code}"><input type=hidden name=next value="{html.escape(path)}">'
-        "<button>Open Podium</button></form>"
-    )
+    page.unlink(missing_ok=True)
+    text = FORM.format(url=html.escape(here.url), code=code, next=html.escape(path))
     with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     if no_browser or not webbrowser.open(page.as_uri()):
@@ -228,7 +239,13 @@ def profiles(here: Here, as_json: bool) -> None:
     for item in items:
         starts = ",".join(item["clusters"]) or "-"
         rows.append(
-            (item["name"], starts, ",".join(item["frameworks"]), f"0-{item['maxWorkers']}", item["description"])
+            (
+                item["name"],
+                starts,
+                ",".join(item["frameworks"]),
+                f"0-{item['maxWorkers']}",
+                item["description"],
+            )
         )
     _table(rows)
 
@@ -263,7 +280,7 @@ def _said(workspace: Any, as_json: bool, sentence: str) -> None:
     click.echo(json.dumps(workspace, indent=2) if as_json else sentence)
 
 
-def _table(rows: list[tuple[str, ...]]) -> None:
+def _table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -86,7 +86,9 @@ class Controller:
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
-        self._unseen = {workspace.name for workspace in await self._store.list()} | await self._backend.names()
+        self._unseen = {
+            workspace.name for workspace in await self._store.list()
+        } | await self._backend.names()
         for name in sorted(self._unseen):
             self._queue.add(name)
         self._seen("")
@@ -211,7 +213,9 @@ class Controller:
     async def _stop(self, workspace: Workspace, why: str) -> None:
         log.info("%s: stopping it: %s", workspace.name, why)
         annotations = {**workspace.metadata.annotations, WHY_STOPPED: why}
-        await self._store.update(change(workspace, metadata=change(workspace.metadata, annotations=annotations)))
+        await self._store.update(
+            change(workspace, metadata=change(workspace.metadata, annotations=annotations))
+        )
         await self._store.delete(workspace.name)
 
     async def _clear(self, name: str) -> None:

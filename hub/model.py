@@ -17,7 +17,6 @@ from msgspec import Meta, Struct, field
 
 from hub.errors import BadInput
 
-API_VERSION = "podium.hub/v1"
 FINALIZER = "podium.hub/workspace"
 NAME_PATTERN = r"^cluster-[a-z0-9]{6,8}$"
 MOST_WORKERS = 1000
@@ -37,9 +36,7 @@ GitAddress = Annotated[
     str, Meta(pattern=r"^(https?|ssh|git|file)://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$", max_length=2048)
 ]
 GitRef = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._/+-]*)?$", max_length=255)]
-RelativePath = Annotated[
-    str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9 ._+-]*/?)*$", max_length=512)
-]
+RelativePath = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9 ._+-]*/?)*$", max_length=512)]
 
 
 class Wire(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -169,7 +166,7 @@ class Metadata(Wire, frozen=True, kw_only=True):
 class Workspace(Wire, frozen=True, kw_only=True):
     """One person's namespace and all that is in it."""
 
-    api_version: Literal["podium.hub/v1"] = API_VERSION
+    api_version: Literal["podium.hub/v1"] = "podium.hub/v1"
     kind: Literal["Workspace"] = "Workspace"
     metadata: Metadata
     spec: Spec
@@ -207,7 +204,11 @@ def convert(value: object, to: type[T], where: str = "") -> T:
 
 
 def plain(message: str, where: str = "") -> str:
-    """Turn msgspec's ``Expected `int` >= 0 - at `$.spec.workers` `` into ``spec.workers: expected int >= 0``."""
+    """Turn ``Expected `int` >= 0 - at `$.spec.workers` ``, as msgspec says, into what people read.
+
+    >>> plain("Expected `int` >= 0 - at `$.spec.workers`")
+    'spec.workers: expected int >= 0'
+    """
     text, _, path = message.partition(" - at `")
     path = path.rstrip("`").removeprefix("$").removeprefix(".")
     text = text.replace("`", "")

@@ -8,7 +8,6 @@ None: not known, never "nothing". What to ask and how to read it is in `hub/clus
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -69,7 +68,9 @@ class Probe:
         self._moved = moved
         self._conversations: dict[tuple[str, str], _Conversation] = {}
 
-    def look(self, context: Context, observed: Observed, clusters: Mapping[FrameworkName, object]) -> Observed:
+    def look(
+        self, context: Context, observed: Observed, clusters: Mapping[FrameworkName, object]
+    ) -> Observed:
         """Add the last answers to what was observed, and begin or end conversations as it says.
 
         Args:

@@ -56,14 +56,17 @@ def _read(name: str, values: object) -> Profile:
     try:
         profile = convert(_camel({"title": name, **values, "name": name}), Profile, where)
     except BadInput as error:
-        raise ConfigurationError(error.message, f"See `podium --help-all` for what a profile may hold.") from None
+        raise ConfigurationError(
+            error.message, "See `podium --help-all` for what a profile may hold."
+        ) from None
     for framework, cluster in profile.clusters.items():
         if framework not in profile.frameworks:
             raise ConfigurationError(f"{where}, clusters.{framework}: not one of the profile's frameworks.")
         workers = profile.workers if cluster.workers is None else cluster.workers
         if workers > profile.max_workers:
+            limit = f"max_workers, {profile.max_workers}"
             raise ConfigurationError(
-                f"{where}, clusters.{framework}: {workers} workers are more than max_workers, {profile.max_workers}."
+                f"{where}, clusters.{framework}: {workers} workers are more than {limit}."
             )
     return profile
 

@@ -5,6 +5,7 @@ Every message is one plain sentence that a student understands. Nothing here may
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from hub.clusters import CLUSTERS
@@ -18,7 +19,6 @@ from hub.model import (
     replace,
 )
 from hub.observed import Instance, Observed
-from collections.abc import Mapping
 
 MOST_HISTORY = 32
 MOST_RESTARTS = 3
@@ -65,7 +65,9 @@ def status(workspace: Workspace, observed: Observed, unavailable: Mapping[str, s
     )
 
 
-def _phase(workspace: Workspace, observed: Observed, now: datetime) -> tuple[Phase, str, str, tuple[str, ...]]:
+def _phase(
+    workspace: Workspace, observed: Observed, now: datetime
+) -> tuple[Phase, str, str, tuple[str, ...]]:
     """Phase, reason, message and log lines."""
     before = workspace.status
     if workspace.deleting:
@@ -99,12 +101,14 @@ def _failure(
 ) -> tuple[Phase, str, str, tuple[str, ...]] | None:
     """Why a launch is given up, if it is."""
     if notebook is not None and notebook.restarts >= MOST_RESTARTS:
-        message = f"JupyterLab ended {notebook.restarts} times while it was starting; its last lines are below."
+        message = (
+            f"JupyterLab ended {notebook.restarts} times while it was starting; its last lines are below."
+        )
         return "Failed", "NotebookCrashed", message, notebook.log
     created = workspace.metadata.creation_timestamp or now
     patience = workspace.spec.settings.launch_timeout
     if now - created > timedelta(seconds=patience):
-        message = f"JupyterLab did not answer within {patience} seconds. Try again; if it happens again, tell your instructor."
+        message = f"JupyterLab did not answer within {patience} seconds. Try again."
         return "Failed", "LaunchTimeout", message, notebook.log if notebook else ()
     return None
 

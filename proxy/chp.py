@@ -57,9 +57,7 @@ class ProxyClient:
             if response.status != 404:
                 response.raise_for_status()
 
-    def _request(
-        self, method: str, path: str, body: object = None
-    ) -> aiohttp.client._RequestContextManager:
+    def _request(self, method: str, path: str, body: object = None) -> aiohttp.client._RequestContextManager:
         url = f"{self._address()}/api/routes{quote(path)}"
         return self._session.request(method, url, headers=self._headers, json=body, timeout=TIMEOUT)
 

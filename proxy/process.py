@@ -17,7 +17,7 @@ from hub.ports import HOST, Ports
 from hub.processes import Mark, Process, find, sweep
 
 API_PORT = "PODIUM_PROXY_API"
-PUBLIC_PORT = "PODIUM_PROXY_PUBLIC"
+PUBLIC = "PODIUM_PROXY_PUBLIC"
 ERRORS = Path(__file__).parent / "errors"
 
 
@@ -27,7 +27,7 @@ class ProxyProcess:
     Args:
         command: how to run it, without options.
         hub: marks the processes of this hub.
-        port: the public port.
+        ip, port: the public address.
         token: its `CONFIGPROXY_AUTH_TOKEN`.
         log: its log file.
         env: the environment it starts from.
@@ -38,6 +38,7 @@ class ProxyProcess:
         self,
         command: Sequence[str],
         hub: str,
+        ip: str,
         port: int,
         token: str,
         log: Path,
@@ -46,6 +47,7 @@ class ProxyProcess:
     ) -> None:
         self._command = tuple(command)
         self._mark = Mark(hub, "", "proxy", "proxy")
+        self._ip = ip
         self._port = port
         self._token = token
         self._log = log
@@ -70,14 +72,14 @@ class ProxyProcess:
         """
         process = await self._adopt()
         if process is None:
-            _check_free(self._port)
+            _check_free(self._ip, self._port)
             self._api_port = self._ports.take()
         moved = asyncio.Event()
         program = Program(
             mark=self._mark,
             command=(
                 *self._command,
-                *("--ip", HOST, "--port", str(self._port)),
+                *("--ip", self._ip, "--port", str(self._port)),
                 *("--api-ip", HOST, "--api-port", str(self._api_port)),
                 *("--error-path", str(ERRORS), "--log-level", "warn"),
             ),
@@ -85,11 +87,11 @@ class ProxyProcess:
                 **self._env,
                 "CONFIGPROXY_AUTH_TOKEN": self._token,
                 API_PORT: str(self._api_port),
-                PUBLIC_PORT: str(self._port),
+                PUBLIC: f"{self._ip}:{self._port}",
             },
             directory=self._log.parent,
             log=self._log,
-            probe=f"{HOST}:{self._port}",
+            probe=f"{self._ip}:{self._port}",
             before=lambda: self._ports.hold(self._api_port),
         )
 
@@ -122,19 +124,19 @@ class ProxyProcess:
         """The proxy that an earlier hub started for the same port; one for another port is ended."""
         for found in await asyncio.to_thread(find, self._mark.hub):
             if found.mark == self._mark and found.main:
-                if found.env.get(PUBLIC_PORT) == str(self._port):
+                if found.env.get(PUBLIC) == f"{self._ip}:{self._port}":
                     self._api_port = int(found.env[API_PORT])
                     return Process(found.pid)
                 await sweep(self._mark.hub, "", self._mark.instance)
         return None
 
 
-def _check_free(port: int) -> None:
-    """Raises ConfigurationError when something listens on the port already."""
+def _check_free(ip: str, port: int) -> None:
+    """Raises ConfigurationError when something listens at the address already."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((ip, port))
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} cannot be used: {error.strerror}.",

@@ -25,7 +25,17 @@ from hub.processes import Found, Mark, Process, find, sweep
 from hub.workload import Workload, render
 
 KEPT_SECONDS = 7 * 24 * 3600
-SECRET_PREFIXES = ("PODIUM_", "DASK_", "SPARK_", "PYSPARK_", "IPP_", "JUPYTER", "IPYTHON", "PYTHON", "CONFIGPROXY")
+SECRET_PREFIXES = (
+    "PODIUM_",
+    "DASK_",
+    "SPARK_",
+    "PYSPARK_",
+    "IPP_",
+    "JUPYTER",
+    "IPYTHON",
+    "PYTHON",
+    "CONFIGPROXY",
+)
 
 
 @dataclass
@@ -121,8 +131,6 @@ class LocalBackend:
         site = self._site(name)
         if site.removal is not None:
             return  # a new life of the same name waits until the old one is gone
-        for workload in workloads:
-            self._take_ports(site, workload)
         wanted = {instance: workload for workload in workloads for instance in workload.instances}
         for key in (site.supervisors.keys() | site.adopted.keys()) - wanted.keys():
             self._end(site, key)
@@ -153,7 +161,11 @@ class LocalBackend:
     def _site(self, name: str) -> Site:
         if name not in self._sites:
             site = Site(name, self._root / name)
-            for directory in (site.directory, site.home, *(site.directory / d for d in ("files", "logs", "tmp"))):
+            for directory in (
+                site.directory,
+                site.home,
+                *(site.directory / d for d in ("files", "logs", "tmp")),
+            ):
                 directory.mkdir(mode=0o700, exist_ok=True)
             addresses = site.directory / "ports.json"
             if addresses.exists():
@@ -163,15 +175,17 @@ class LocalBackend:
             self._sites[name] = site
         return self._sites[name]
 
-    def _take_ports(self, site: Site, workload: Workload) -> None:
-        """Give every named port of a workload a number, which stays for as long as the workspace does."""
-        missing = [f"{workload.name}.{port}" for port in workload.ports]
-        missing = [port for port in missing if port not in site.ports]
-        if missing:
-            site.ports.update({port: self._ports.take() for port in missing})
+    def _port(self, site: Site, name: str) -> int:
+        """The number of a named port, taken when it is first spoken of, kept for as long as the workspace is.
+
+        A notebook speaks of ports of clusters that may be added later.
+        """
+        if name not in site.ports:
+            site.ports[name] = self._ports.take()
             temporary = site.directory / "ports.new"
             temporary.write_text(json.dumps(site.ports))
             temporary.replace(site.directory / "ports.json")
+        return site.ports[name]
 
     def _begin(self, site: Site, instance: str, workload: Workload) -> None:
         rendered = render(workload, lambda reference: self._lookup(site, workload, instance, reference))
@@ -179,9 +193,9 @@ class LocalBackend:
             _write(_place(site, workload.name, path), text)
         probe = ""
         if workload.probe:
-            address = f"{HOST}:{site.ports[f'{workload.name}.{workload.probe.port}']}"
+            address = f"{HOST}:{self._port(site, f'{workload.name}.{workload.probe.port}')}"
             probe = f"http://{address}{workload.probe.path}" if workload.probe.path else address
-        ports = [site.ports[f"{workload.name}.{port}"] for port in workload.ports]
+        ports = [self._port(site, f"{workload.name}.{port}") for port in workload.ports]
 
         def hold() -> None:
             for port in ports:
@@ -216,7 +230,7 @@ class LocalBackend:
             return own_address(site.name, instance) if workload.role == "worker" else HOST
         if reference.endswith(".host"):
             return HOST
-        return str(site.ports[reference])
+        return str(self._port(site, reference))
 
     def _end(self, site: Site, key: str) -> None:
         """End an instance in the background, once."""

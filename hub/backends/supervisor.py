@@ -119,7 +119,13 @@ class Supervisor:
             self._restarts += 1
             pause = FIRST_PAUSE if time.monotonic() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
             self._message = f"The program {mark.instance} ended{_with(code)} and is being started again."
-            log.warning("%s/%s ended%s; starting it again in %.2g s", mark.workspace, mark.instance, _with(code), pause)
+            log.warning(
+                "%s/%s ended%s; starting it again in %.2g s",
+                mark.workspace,
+                mark.instance,
+                _with(code),
+                pause,
+            )
             self._moved()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause)
@@ -174,7 +180,9 @@ class Supervisor:
         try:
             await asyncio.wait_for(self._process.ended(), self._program.grace)
         except TimeoutError:
-            log.warning("%s did not end within %g s; killing it", self._program.mark.instance, self._program.grace)
+            log.warning(
+                "%s did not end within %g s; killing it", self._program.mark.instance, self._program.grace
+            )
             self._process.signal(signal.SIGKILL)
             await self._process.ended()
 
@@ -184,9 +192,11 @@ async def answers(address: str) -> bool:
     try:
         if address.startswith("http"):
             timeout = aiohttp.ClientTimeout(total=5)
-            async with aiohttp.ClientSession(timeout=timeout) as session:
-                async with session.get(address, allow_redirects=False) as response:
-                    return response.status < 500
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(address, allow_redirects=False) as response,
+            ):
+                return response.status < 500
         host, _, port = address.rpartition(":")
         _reader, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5)
         writer.close()

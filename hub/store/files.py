@@ -38,7 +38,9 @@ class FileStore:
         self._watchers: list[dict[str, Event]] = []
         self._moved = asyncio.Condition()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._objects = {workspace.name: workspace for workspace in map(_read, sorted(directory.glob("*.json")))}
+        self._objects = {
+            workspace.name: workspace for workspace in map(_read, sorted(directory.glob("*.json")))
+        }
         versions = [int(workspace.metadata.resource_version) for workspace in self._objects.values()]
         # Versions only grow, also over a restart, because browsers resume from them.
         self._version = max([*versions, int(self._now().timestamp() * 1000)])

@@ -136,7 +136,9 @@ class ProfilesHandler(ApiHandler):
 
     async def get(self) -> None:
         """List the profiles."""
-        self.write_json({"items": [profile_object(p, self.site.unavailable) for p in self.site.profiles.values()]})
+        self.write_json(
+            {"items": [profile_object(p, self.site.unavailable) for p in self.site.profiles.values()]}
+        )
 
 
 class OpenAPIHandler(ApiHandler):

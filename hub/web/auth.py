@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -18,7 +19,6 @@ from hub.web import peers
 
 SESSION_COOKIE = "podium-session"
 XSRF_COOKIE = "podium-xsrf"
-LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def derive(hub_key: bytes, purpose: str) -> str:
 def host_allowed(host: str) -> bool:
     """Whether a Host header names this machine; any other name was led here (DNS rebinding)."""
     try:
-        return urlsplit(f"//{host}").hostname in LOCAL_NAMES
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
 

@@ -80,7 +80,9 @@ class BaseHandler(tornado.web.RequestHandler):
     def person(self) -> Person:
         """Who is asking. Raises Unauthorized when nobody is signed in."""
         if self.current_user is None:
-            raise Unauthorized("Nobody is signed in.", "Open the home page, or send the token as a bearer token.")
+            raise Unauthorized(
+                "Nobody is signed in.", "Open the home page, or send the token as a bearer token."
+            )
         return self.current_user
 
     def get_current_user(self) -> Person | None:

@@ -73,7 +73,12 @@ def document() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {"spec": {**components["Changes"], "required": []}},
     }
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": NAME_PATTERN}}
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": NAME_PATTERN},
+    }
     last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "maxLength": 64}}
     one = {"200": _answer("The workspace.", ref["Workspace"])}
     return {
@@ -81,12 +86,14 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Podium",
             "version": "1",
-            "description": "Workspaces: a notebook with Dask, Spark and IPyParallel clusters, each a click away.",
+            "description": "Workspaces: a notebook with Dask, Spark and IPyParallel clusters.",
         },
         "security": [{"token": []}],
         "paths": {
             "/api/workspaces": {
-                "get": _operation("List your workspaces.", {"200": _answer("The list.", ref["WorkspaceList"])}, 401),
+                "get": _operation(
+                    "List your workspaces.", {"200": _answer("The list.", ref["WorkspaceList"])}, 401
+                ),
                 "post": _operation(
                     "Launch a workspace; somebody who has one gets that one.",
                     {**one, "201": _answer("The new workspace.", ref["Workspace"])},
@@ -104,7 +111,10 @@ def document() -> dict[str, Any]:
                     body=patch,
                 ),
                 "delete": _operation(
-                    "Stop a workspace.", {"202": _answer("The workspace, ending.", ref["Workspace"])}, 401, 404
+                    "Stop a workspace.",
+                    {"202": _answer("The workspace, ending.", ref["Workspace"])},
+                    401,
+                    404,
                 ),
             },
             "/api/workspaces/{name}/events": {
@@ -116,7 +126,9 @@ def document() -> dict[str, Any]:
                 ),
             },
             "/api/profiles": {
-                "get": _operation("List the profiles.", {"200": _answer("The list.", ref["ProfileList"])}, 401)
+                "get": _operation(
+                    "List the profiles.", {"200": _answer("The list.", ref["ProfileList"])}, 401
+                )
             },
         },
         "components": {

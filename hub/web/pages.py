@@ -6,16 +6,19 @@ may change a workspace other than by what `api.py` offers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 import tornado.web
 
+from hub.clusters import CLUSTERS
 from hub.desired import context
-from hub.errors import NotFound, PodiumError, Unauthorized
-from hub.model import NAME_PATTERN, Workspace, plain_object
+from hub.errors import NotFound, Unauthorized
+from hub.model import NAME_PATTERN, Workspace
 from hub.notebook import COOKIE
+from hub.profiles import Profile
 from hub.web.api import launch, profile_object
 from hub.web.auth import SESSION_COOKIE, Person
 from hub.web.base import BaseHandler
@@ -70,7 +73,7 @@ class HomeHandler(PageHandler):
         """Show them, and the workspace there is."""
         mine = [w for w in await self.site.store.list() if w.spec.owner == self.person.name]
         mine.sort(key=lambda workspace: workspace.deleting)
-        profiles = [profile_object(p, self.site.unavailable) for p in self.site.profiles.values()]
+        profiles = [shown(profile, self.site.unavailable) for profile in self.site.profiles.values()]
         self.page("home.html", profiles=profiles, workspace=as_json(mine[0]) if mine else None)
 
 
@@ -94,7 +97,7 @@ class WorkspacePageHandler(PageHandler):
         self.page(
             "workspace.html",
             workspace=as_json(workspace),
-            profile=profile_object(profile, self.site.unavailable) if profile else {"title": workspace.spec.profile},
+            profile=shown(profile, self.site.unavailable) if profile else {"title": workspace.spec.profile},
             unavailable=dict(self.site.unavailable),
             kept=self.site.kept,
         )
@@ -192,6 +195,12 @@ def inside(target: str, prefix: str) -> str:
     return target if fits and not parts.scheme and not parts.netloc else prefix
 
 
+def shown(profile: Profile, unavailable: Mapping[str, str]) -> dict[str, Any]:
+    """A profile as the pages show it: frameworks with the names that people write."""
+    frameworks = [{"name": name, "title": CLUSTERS[name].title} for name in profile.frameworks]
+    return {**profile_object(profile, unavailable), "frameworks": frameworks}
+
+
 def as_json(workspace: Workspace) -> dict[str, Any]:
     """A workspace as the API would return it."""
     value = msgspec.json.decode(msgspec.json.encode(workspace))
@@ -208,5 +217,3 @@ ROUTES = [
     (r"/sign-out", SignOutHandler),
     (r"/healthz|/readyz", HealthHandler),
 ]
-
-__all__ = ["ROUTES", "MissingHandler", "PodiumError", "StaticHandler", "plain_object"]

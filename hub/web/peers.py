@@ -55,7 +55,11 @@ def clients(table: list[Socket], port: int) -> set[int]:
 
     A connection without an inode has no owner left who could read what is sent to it.
     """
-    return {s.uid for s in table if s.remote_port == port and s.inode and s.state not in (LISTEN, TIME_WAIT, CLOSE)}
+    return {
+        s.uid
+        for s in table
+        if s.remote_port == port and s.inode and s.state not in (LISTEN, TIME_WAIT, CLOSE)
+    }
 
 
 def client(table: list[Socket], local_port: int, port: int) -> set[int]:

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import tornado.iostream
 import tornado.web
 import tornado.websocket
+from yarl import URL
 
 from hub import notebook
 from hub.clusters import CLUSTERS
@@ -28,7 +28,10 @@ from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE
 from hub.web.pages import PageHandler
 
 HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
+    {
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+    }
 )
 """Source: RFC 9110, section 7.6.1."""
 NOT_SENT = HOP_BY_HOP | {"host", "content-length", "authorization", "cookie", "accept-encoding"}
@@ -104,13 +107,15 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
         raise NotFound(f"There is no {suffix} cluster in {name}.", "Add it on the workspace's page.")
 
     def _port(self, workspace: Workspace, port: int, prefix: str) -> Target:
-        """A program beside the notebook, reached through the notebook's own server, which runs where it runs."""
+        """A program beside the notebook, reached through the notebook's own server, which runs there too."""
         endpoint = workspace.status.endpoints.get("notebook")
         if endpoint is None:
             raise Unavailable("The notebook is not up yet.", "Reload the page in a moment.")
         own = self.site.own_port
         if not 0 < port < 65536 or (own is not None and not own(port)):
-            raise NotFound(f"Nothing of yours listens on port {port}.", "Start the program in the notebook first.")
+            raise NotFound(
+                f"Nothing of yours listens on port {port}.", "Start the program in the notebook first."
+            )
         keys = context(workspace, self.site.hub_key).keys
         return Target(f"{endpoint}/{workspace.name}/proxy/{port}", prefix, notebook.headers(keys))
 
@@ -141,11 +146,17 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
     def _return_headers(self, response: aiohttp.ClientResponse, target: Target) -> None:
         for header, value in response.headers.items():
             if header.lower() not in NOT_RETURNED:
-                self.add_header(header, relocated(value, target, self.request.host) if header == "Location" else value)
+                self.add_header(
+                    header, relocated(value, target, self.request.host) if header == "Location" else value
+                )
         for cookie in response.headers.getall("Set-Cookie", ()):
             # Whatever is relayed to may keep cookies, but only below its own path and not under our names.
             if cookie.partition("=")[0].strip() not in OWN_COOKIES:
-                kept = [part for part in cookie.split(";") if not part.strip().lower().startswith(("path", "domain"))]
+                kept = [
+                    part
+                    for part in cookie.split(";")
+                    if not part.strip().lower().startswith(("path", "domain"))
+                ]
                 self.add_header("Set-Cookie", ";".join([*kept, f" Path={target.prefix}/"]))
 
     def _sent(self, target: Target) -> dict[str, str]:
@@ -205,10 +216,8 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
             closing.add_done_callback(self.settings["background"].discard)
 
 
-def address(target: Target, path: str, query: str) -> Any:
+def address(target: Target, path: str, query: str) -> URL:
     """The address upstream; the path is passed on as it was written."""
-    from yarl import URL
-
     text = f"{target.base}/{path}"
     return URL(f"{text}?{query}" if query else text, encoded=True)
 

@@ -100,7 +100,7 @@ export function view({ spec, status }, now) {
       headline: HEADLINES[phase],
       message: status.message || (phase === 'Ready' ? WELCOME : ''),
       notebook: phase.toLowerCase(),
-      launchedIn: started.ready ? ` · started in ${stretch(started.total)}` : '',
+      launchedIn: phase === 'Ready' ? ` · started in ${stretch(started.total)}` : '',
       total: stretch(started.total),
       'wall.left': countdown(wall),
       'wall.until': `until ${new Date(spec.expires).toLocaleString([], clock)}`,

@@ -213,8 +213,11 @@ async def test_the_state_is_held_until_a_worker_comes(cluster: Cluster) -> None:
 
 async def test_work_makes_the_cluster_and_its_worker_busy_until_it_is_done(cluster: Cluster) -> None:
     await cluster.client.run("waits = client.submit(patient, 1)")
-    state = await cluster.state()
-    assert state.busy, "a task without a worker waits"
+
+    async def waits() -> bool:
+        return (await cluster.state()).busy
+
+    await eventually(waits)
     await cluster.grow("dask-worker-1")
 
     async def busy() -> bool:

@@ -43,7 +43,8 @@ class Draining(SchedulerPlugin):
         self.state = Held(self._look)
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        """A worker came."""
+        """A worker came. It has no dashboard of its own; to what it says of one, no page shall link."""
+        scheduler.workers[worker].services.pop("dashboard", None)
         self.state.touch()
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import dask.config
 from distributed import Scheduler, Status
+from distributed.http.scheduler import info
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import Router
 from tornado.web import Application, RequestHandler, stream_request_body
@@ -97,6 +98,8 @@ async def run(host: str, port: int, dashboard_port: int, prefix: str, token: str
         RuntimeError: when a port is not to be had.
     """
     dask.config.set({"distributed.scheduler.http.routes": ROUTES})
+    # These pages are two levels deep and climb three, which only goes well at the root.
+    info.rel_path_statics["rel_path_statics"] = prefix
     scheduler = Scheduler(
         host=host,
         port=port,

@@ -87,9 +87,16 @@ class WatchedHub(Hub):
                 self.see_off(earlier)
 
     def unregister_engine(self, ident: Any, msg: Any) -> None:
-        """An engine's process has ended: itself said so, or its nanny, or its heart does not beat."""
+        """An engine's process has ended: itself said so, or its nanny, or its heart does not beat.
+
+        A nanny says only the engine's number. After a new start of the controller that number may be another
+        engine's, so whoever says so has to be of the same session as the engine.
+        """
+        number = msg["content"].get("id")
+        if "header" in msg and msg["header"]["session"] != self.uuid(number):
+            return
         super().unregister_engine(ident, msg)
-        Controller.instance().left(msg["content"].get("id"))
+        Controller.instance().left(number)
 
     def handle_stopped_heart(self, heart: bytes) -> None:
         """The same, for one that is unregistered because it is leaving."""
@@ -97,6 +104,13 @@ class WatchedHub(Hub):
         engine = Controller.instance().roster.engines.get(heart.decode())
         if engine is not None:
             Controller.instance().left(engine.number)
+
+    def uuid(self, number: int) -> str:
+        """Whose number it is, whether registered, about to be, or leaving; empty for nobody's."""
+        everybody = (*self.incoming_registrations.values(), *self.engines.values())
+        uuids = {engine.id: engine.uuid for engine in everybody}
+        leaving = {engine.number: engine.uuid for engine in Controller.instance().roster.engines.values()}
+        return (leaving | uuids).get(number, "")
 
     def see_off(self, engine: Engine) -> None:
         """Tell clients and schedulers that an engine is gone, whether or not its process has ended."""

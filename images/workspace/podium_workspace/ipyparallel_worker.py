@@ -33,6 +33,14 @@ class Engine(IPEngine):  # type: ignore[misc]
         events = self.registrar.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         threading.Thread(target=end_with_connection, args=(events,), daemon=True).start()
 
+    def start(self) -> None:
+        """Run until a signal stops the event loop, which is no error."""
+        try:
+            super().start()
+        except RuntimeError as error:
+            if "Event loop stopped" not in str(error):
+                raise
+
 
 def end_with_connection(events: zmq.Socket[bytes]) -> None:
     """End this process when the connection breaks; in a thread, for the main one runs what people send."""
