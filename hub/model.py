@@ -18,7 +18,9 @@ from msgspec import Meta, Struct, field
 from hub.errors import BadInput
 
 FINALIZER = "podium.hub/workspace"
-NAME_PATTERN = r"^cluster-[a-z0-9]{6,8}$"
+NAME = "cluster-[a-z0-9]{6,8}"
+END = r"(?!\n)$"
+"""Python's `$` alone also matches before a newline at the end, which JSON Schema's does not."""
 MOST_WORKERS = 1000
 
 FrameworkName = Literal["dask", "spark", "ipyparallel"]
@@ -29,14 +31,24 @@ Role = Literal["notebook", "scheduler", "worker"]
 Count = Annotated[int, Meta(ge=0, le=MOST_WORKERS)]
 Seconds = Annotated[int, Meta(ge=60, le=30 * 24 * 3600)]
 Line = Annotated[str, Meta(max_length=1000)]
-Word = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)]
+Word = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?" + END, max_length=63)]
 Cores = Annotated[float, Meta(gt=0, le=1024)]
-Quantity = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=12)]
+Quantity = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)" + END, max_length=12)]
 GitAddress = Annotated[
-    str, Meta(pattern=r"^(https?|ssh|git|file)://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$", max_length=2048)
+    str,
+    Meta(
+        pattern=r"^(https?|ssh|git|file)://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+" + END,
+        max_length=2048,
+    ),
 ]
-GitRef = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._/+-]*)?$", max_length=255)]
-RelativePath = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9 ._+-]*/?)*$", max_length=512)]
+GitRef = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._/+-]*)?" + END, max_length=255)]
+RelativePath = Annotated[
+    str,
+    Meta(
+        pattern=r"^([A-Za-z0-9_][A-Za-z0-9 ._+-]*(/[A-Za-z0-9_][A-Za-z0-9 ._+-]*)*/?)?" + END,
+        max_length=512,
+    ),
+]
 
 
 class Wire(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -152,7 +164,7 @@ class Status(Wire, frozen=True, kw_only=True):
 class Metadata(Wire, frozen=True, kw_only=True):
     """The Kubernetes object metadata that Podium uses."""
 
-    name: Annotated[str, Meta(pattern=NAME_PATTERN)]
+    name: Annotated[str, Meta(pattern=f"^{NAME}" + END)]
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
@@ -204,16 +216,20 @@ def convert(value: object, to: type[T], where: str = "") -> T:
 
 
 def plain(message: str, where: str = "") -> str:
-    """Turn ``Expected `int` >= 0 - at `$.spec.workers` ``, as msgspec says, into what people read.
+    """Turn what msgspec says of a value into what people read; at most some 400 characters long.
 
     >>> plain("Expected `int` >= 0 - at `$.spec.workers`")
     'spec.workers: expected int >= 0'
     """
-    text, _, path = message.partition(" - at `")
-    path = path.rstrip("`").removeprefix("$").removeprefix(".")
-    text = text.replace("`", "")
+    text, separator, path = message.rpartition(" - at ")
+    if not separator:
+        text, path = message, ""
+    # The path of a dictionary's key or value reads: key` in `$.spec.clusters
+    path = path.replace("key` in `", "").replace("values` in `", "").strip("`")
+    path = path.replace("`", "").removeprefix("$").removeprefix(".")
+    text = text.replace("`", "")[:200]
     text = text[:1].lower() + text[1:]
-    subject = ", ".join(part for part in (where, path) if part)
+    subject = ", ".join(part for part in (where, path[:150]) if part)
     return f"{subject}: {text}" if subject else text
 
 

@@ -74,8 +74,8 @@ def notebook(context: Context, parts: Sequence[NotebookPart], content: Sequence[
         role="notebook",
         cluster="",
         command=(
-            *("python", "-m", "podium_workspace.notebook", "--name", context.name, "--home", "@{home}"),
-            *("--host", "@{host}", "--port", "@{notebook.http}", "--files", "@{files}"),
+            *("python", "-P", "-m", "podium_workspace.notebook", "--name", context.name),
+            *("--home", "@{home}", "--files", "@{files}", "--host", "@{host}", "--port", "@{notebook.http}"),
         ),
         env=env,
         files=files,

@@ -7,7 +7,7 @@ Nothing here may do I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -28,7 +28,7 @@ class Assignment:
 
 
 def assign(
-    workload: Workload, present: Iterable[Instance], state: ClusterState | None, drains_busy: bool
+    workload: Workload, present: Collection[Instance], state: ClusterState | None, drains_busy: bool
 ) -> Assignment:
     """Choose the instances of a workload.
 

@@ -184,9 +184,17 @@ def _history(
 ) -> tuple[HistoryEntry, ...]:
     if before and (before[-1].phase, before[-1].reason) == (phase, reason):
         return before
-    # The first entry is kept, so that the time from the click can always be told.
     entries = (*before, HistoryEntry(phase=phase, reason=reason, at=now))
-    return entries if len(entries) <= MOST_HISTORY else (entries[0], *entries[-(MOST_HISTORY - 1) :])
+    if len(entries) <= MOST_HISTORY:
+        return entries
+    # The way to the first Ready is kept: it tells how long the launch took, and that it succeeded.
+    ready = next((place for place, entry in enumerate(entries) if entry.phase == "Ready"), 0)
+    head = (
+        entries[: min(ready + 1, MOST_HISTORY // 2)]
+        if ready < MOST_HISTORY // 2
+        else (entries[0], entries[ready])
+    )
+    return (*head, *entries[-(MOST_HISTORY - len(head)) :])
 
 
 def unchanged(one: Status, other: Status) -> bool:

@@ -74,7 +74,7 @@ class RouteKeeper:
         self._client = client
         self._fixed = {DEFAULT: default, SENTINEL: default}
         self._of: dict[str, dict[str, str]] = {}
-        self._present: dict[str, str] = {}
+        self._present: dict[str, str] | None = None
         self._complete = False
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -99,7 +99,7 @@ class RouteKeeper:
 
     def restarted(self) -> None:
         """The proxy was started again, so it may be empty."""
-        self._present = {}
+        self._present = None
         self._wake.set()
 
     async def run(self) -> None:
@@ -131,16 +131,18 @@ class RouteKeeper:
 
     async def _resync(self) -> None:
         """Ask the proxy what it has, then put right what is not."""
-        async with self._lock:
-            self._present = await self._client.routes()
+        self._present = None
         await self._sync()
 
     async def _sync(self) -> None:
         async with self._lock:
-            changes = diff(self._present, self.wanted)
+            present = self._present
+            if present is None:
+                present = self._present = await self._client.routes()
+            changes = diff(present, self.wanted)
             for path, target in changes.add.items():
                 await self._client.add(path, target)
-                self._present[path] = target
+                present[path] = target
             for path in changes.remove if self._complete else ():
                 await self._client.remove(path)
-                del self._present[path]
+                del present[path]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -23,6 +24,8 @@ from hub.observed import Instance, Observed
 from hub.ports import HOST, Ports
 from hub.processes import Found, Mark, Process, find, sweep
 from hub.workload import Workload, render
+
+log = logging.getLogger("podium.local")
 
 KEPT_SECONDS = 7 * 24 * 3600
 SECRET_PREFIXES = (
@@ -263,25 +266,34 @@ class LocalBackend:
             self._end(site, key)
 
         async def removal() -> None:
-            await asyncio.gather(*site.ending.values())
-            left = await asyncio.to_thread(find, self._hub)
-            for instance in {f.mark.instance for f in left if f.mark.workspace == name}:
-                await sweep(self._hub, name, instance)
-            for port in site.ports.values():
-                self._ports.release(port)
-            await asyncio.to_thread(self._clear, site)
-            del self._sites[name]
-            self._moved.put_nowait(name)
+            try:
+                await self._take_down(site)
+            except Exception:
+                log.exception("%s: could not be removed; trying again", name)
+            finally:
+                site.removal = None
+                self._moved.put_nowait(name)
 
         site.removal = asyncio.create_task(removal(), name=f"remove {name}")
+
+    async def _take_down(self, site: Site) -> None:
+        await asyncio.gather(*site.ending.values())
+        left = await asyncio.to_thread(find, self._hub)
+        for instance in {f.mark.instance for f in left if f.mark.workspace == site.name}:
+            await sweep(self._hub, site.name, instance)
+        await asyncio.to_thread(self._clear, site)
+        for port in site.ports.values():
+            self._ports.release(port)
+        del self._sites[site.name]
 
     def _clear(self, site: Site) -> None:
         """Keep the home folder if somebody may have worked in it; remove the rest."""
         if site.opened.exists():
             self._kept.mkdir(mode=0o700, exist_ok=True)
             target = self._kept / f"{site.name}-{time.strftime('%Y%m%dT%H%M%S')}"
-            site.home.rename(target)
-            os.utime(target)
+            if site.home.exists():
+                site.home.rename(target)
+                os.utime(target)
         shutil.rmtree(site.directory, ignore_errors=True)
         _prune(self._kept)
 

@@ -57,7 +57,7 @@ class Dask:
             role="scheduler",
             cluster="dask",
             command=(
-                *("python", "-m", "podium_workspace.dask_scheduler"),
+                *("python", "-P", "-m", "podium_workspace.dask_scheduler"),
                 *("--host", "@{host}", "--port", "@{dask-scheduler.comm}"),
                 *("--dashboard-port", "@{dask-scheduler.dashboard}", "--prefix", prefix),
             ),
@@ -76,7 +76,7 @@ class Dask:
             role="worker",
             cluster="dask",
             command=(
-                *("python", "-m", "distributed.cli.dask_worker", ADDRESS, "--no-nanny"),
+                *("python", "-P", "-m", "podium_workspace.dask_worker", ADDRESS, "--no-nanny"),
                 *("--name", "@{instance}", "--host", "@{host}", "--protocol", "tls"),
                 *("--nthreads", str(max(1, int(resources.cpu)))),
                 *("--memory-limit", f"{resources.mebibytes}MiB"),

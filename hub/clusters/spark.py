@@ -56,6 +56,8 @@ class Spark:
             "spark.deploy.recoveryDirectory": f"{SCRATCH}/recovery",
             "spark.deploy.recoveryTimeout": "10s",
             "spark.master.rest.enabled": "false",
+            # A port that is taken is a mistake to be told, not a reason to listen on another one.
+            "spark.port.maxRetries": "0",
         }
         return Workload(
             name="spark-scheduler",

@@ -135,8 +135,11 @@ def _replace(path: Path, data: bytes) -> None:
 
 def _read(path: Path) -> Workspace:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Workspace)
-    except (OSError, msgspec.DecodeError) as error:
+        workspace = msgspec.json.decode(path.read_bytes(), type=Workspace)
+        if workspace.name != path.stem or not workspace.metadata.resource_version.isdecimal():
+            raise ValueError("its name or its resourceVersion is not right")
+        return workspace
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"{path} cannot be read as a Workspace: {error}",
             "Move the file away; what it described will then be ended at the next start.",

@@ -17,7 +17,7 @@ import tornado.iostream
 
 from hub import admission
 from hub.errors import BadInput, Conflict, NotFound, TooLarge, WrongContentType
-from hub.model import NAME_PATTERN, Workspace, plain_object
+from hub.model import NAME, Workspace, plain_object
 from hub.profiles import Profile
 from hub.store.base import Event
 from hub.web.base import BaseHandler
@@ -28,7 +28,6 @@ MOST_DEPTH = 20
 MOST_TRIES = 5
 KEEP_ALIVE = 15.0
 JSON_TYPES = ("application/json", "application/merge-patch+json")
-NAME = NAME_PATTERN.strip("^$")
 
 
 class ApiHandler(BaseHandler):

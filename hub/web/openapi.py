@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from hub.admission import Changes, Launch
-from hub.model import NAME_PATTERN, Wire, Workspace
+from hub.model import NAME, Wire, Workspace
 from hub.profiles import Profile
 
 
@@ -77,7 +77,7 @@ def document() -> dict[str, Any]:
         "name": "name",
         "in": "path",
         "required": True,
-        "schema": {"type": "string", "pattern": NAME_PATTERN},
+        "schema": {"type": "string", "pattern": f"^{NAME}$"},
     }
     last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "maxLength": 64}}
     one = {"200": _answer("The workspace.", ref["Workspace"])}

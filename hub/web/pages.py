@@ -16,14 +16,12 @@ import tornado.web
 from hub.clusters import CLUSTERS
 from hub.desired import context
 from hub.errors import NotFound, Unauthorized
-from hub.model import NAME_PATTERN, Workspace
+from hub.model import NAME, Workspace
 from hub.notebook import COOKIE
 from hub.profiles import Profile
 from hub.web.api import launch, profile_object
 from hub.web.auth import SESSION_COOKIE, Person
 from hub.web.base import BaseHandler
-
-NAME = NAME_PATTERN.strip("^$")
 
 
 class PageHandler(BaseHandler):
@@ -97,7 +95,9 @@ class WorkspacePageHandler(PageHandler):
         self.page(
             "workspace.html",
             workspace=as_json(workspace),
-            profile=shown(profile, self.site.unavailable) if profile else {"title": workspace.spec.profile},
+            profile=shown(profile, self.site.unavailable)
+            if profile
+            else {"title": workspace.spec.profile, "frameworks": []},
             unavailable=dict(self.site.unavailable),
             kept=self.site.kept,
         )

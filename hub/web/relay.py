@@ -23,7 +23,7 @@ from hub import notebook
 from hub.clusters import CLUSTERS
 from hub.desired import context
 from hub.errors import NotFound, Unavailable
-from hub.model import FRAMEWORKS, NAME_PATTERN, Workspace
+from hub.model import FRAMEWORKS, NAME, Workspace
 from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE
 from hub.web.pages import PageHandler
 
@@ -243,4 +243,4 @@ def foreign_cookies(headers: Iterable[str]) -> str:
     return "; ".join(cookie for cookie in cookies if cookie and cookie.partition("=")[0] not in OWN_COOKIES)
 
 
-ROUTES = [(rf"/({NAME_PATTERN.strip('^$')})_([a-z0-9]+)(?:/(.*))?", RelayHandler)]
+ROUTES = [(rf"/({NAME})_([a-z0-9]+)(?:/(.*))?", RelayHandler)]

@@ -1,0 +1,106 @@
+"""The routes that the notebook has beside Jupyter's.
+
+    GET podium/state?since=<version>   what the notebook is doing, held while it is that version
+    GET <workspace>_<name>/...         to the dashboard of that name, which is beside the notebook
+
+An open browser tab asks Jupyter for one thing or another all the time; none of that is activity here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from jupyter_server.serverapp import ServerApp
+from tornado import web
+from tornado.ioloop import PeriodicCallback
+
+from podium_workspace.held import Held
+
+LOOK_MILLISECONDS = 1000
+
+
+class Activity:
+    """What the notebook is doing.
+
+    Args:
+        app: the server.
+        warnings: what went wrong before it started.
+    """
+
+    def __init__(self, app: ServerApp, warnings: Sequence[str]) -> None:
+        self._app = app
+        self._warnings = list(warnings)
+        self._last: datetime | None = None
+        self.state = Held(self._look, lambda state: (state["busy"], state["warnings"]))
+
+    def _look(self) -> dict[str, Any]:
+        self._last = max(filter(None, [self._last, *self._seen()]), default=None)
+        return {
+            "busy": any(kernel.execution_state == "busy" for kernel in self._kernels()),
+            "lastActivity": self._last and self._last.astimezone(UTC).isoformat(),
+            "warnings": self._warnings,
+        }
+
+    def _kernels(self) -> Iterator[Any]:
+        manager = self._app.kernel_manager
+        return (manager.get_kernel(kernel_id) for kernel_id in manager.list_kernel_ids())
+
+    def _seen(self) -> Iterator[datetime]:
+        """When kernels last had something to do, and when terminals were last written to or wrote."""
+        for kernel in self._kernels():
+            yield kernel.last_activity
+        terminals = self._app.web_app.settings.get("terminal_manager")
+        for terminal in terminals.terminals.values() if terminals else ():
+            yield terminal.last_activity
+
+
+class State(APIHandler):
+    """What the notebook is doing."""
+
+    _track_activity = False
+
+    def initialize(self, activity: Activity) -> None:
+        """Take whom to ask."""
+        self._activity = activity
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer, now or at the next change."""
+        self.finish(await self._activity.state.answer(self.get_query_argument("since", "")))
+
+
+class Onward(JupyterHandler):
+    """From an address below the notebook's to the same beside it.
+
+    JupyterLab's Dask extension takes every address without a host for one below the notebook's.
+    """
+
+    @web.authenticated
+    def get(self, route: str) -> None:
+        """Send the browser on."""
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(f"/{route}{query}")
+
+
+def add(app: ServerApp, name: str, warnings: Sequence[str]) -> PeriodicCallback:
+    """Add the routes to a server that is set up but does not run yet.
+
+    Args:
+        name: the workspace's.
+
+    Returns:
+        What looks for changes, to be started when the server runs.
+    """
+    activity = Activity(app, warnings)
+    base = app.base_url.rstrip("/")
+    app.web_app.add_handlers(
+        ".*$",
+        [
+            (f"{base}/podium/state", State, {"activity": activity}),
+            (rf"{base}/+({name}_[a-z0-9]+(?:/.*)?)", Onward),
+        ],
+    )
+    return PeriodicCallback(activity.state.touch, LOOK_MILLISECONDS)

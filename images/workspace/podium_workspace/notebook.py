@@ -1,0 +1,94 @@
+"""The notebook of a workspace: fetches the content, then is JupyterLab.
+
+Everything but the user's own JupyterLab settings is decided here. Secrets come in files, never as
+arguments, which every account of the machine can read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium_workspace import content, tokens
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+LONGEST_SOCKET = 100
+"""Characters that the path of a Unix socket may have everywhere. Source: unix(7), and macOS's 104."""
+
+
+def settings(name: str, home: Path, host: str, port: int, files: Path, landing: str) -> dict[str, object]:
+    """JupyterLab's settings, by their names on its command line."""
+    return {
+        "ServerApp.ip": host,
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.base_url": f"/{name}/",
+        "ServerApp.root_dir": home,
+        "ServerApp.open_browser": False,
+        "ServerApp.allow_root": True,
+        "ServerApp.quit_button": False,
+        "ServerApp.identity_provider_class": "podium_workspace.jupyter_access.Owner",
+        # Refuses where a handler forgets to ask who it is.
+        "ServerApp.allow_unauthenticated_access": False,
+        # A login shell would read /etc/profile, which sets another PATH.
+        "ServerApp.terminado_settings": f"shell_command={shutil.which('bash') or 'sh'}",
+        # Ports of the loopback address are open to other accounts of the machine, a folder of ours is not.
+        "KernelManager.transport": "ipc",
+        "LabApp.app_settings_dir": files / "lab",
+        "LabApp.default_url": landing,
+        "LabApp.extension_manager": "readonly",
+        "LabApp.news_url": None,
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+    }
+
+
+def runtime_folder() -> Path:
+    """A folder that only we can read, removed when we end, whose path leaves room for sockets in it."""
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it safe
+        folder = Path(tempfile.mkdtemp(prefix="podium-", dir=parent))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if len(f"{folder}/kernel-{'0' * 36}-ipc-99") <= LONGEST_SOCKET:
+            break
+    return folder
+
+
+def prepare(name: str, home: Path, host: str, port: int, files: Path) -> ServerApp:
+    """Fetch the content and set JupyterLab up; what is returned only has to be started."""
+    wanted = content.items((files / "notebook" / "content.json").read_text())
+    fetching = content.Fetching(wanted, home)
+    os.environ["JUPYTER_RUNTIME_DIR"] = str(runtime_folder())
+    # Takes a second or so, in which git gets ahead.
+    from jupyterlab.labapp import LabApp
+
+    from podium_workspace import jupyter_access, jupyter_routes
+
+    jupyter_access.Owner.secret = tokens.read(str(files / "notebook" / "token"))
+    warnings = fetching.warnings()
+    chosen = settings(name, home, host, port, files, content.landing(wanted, home))
+    app = LabApp.initialize_server(argv=[f"--{key}={value}" for key, value in chosen.items()])
+    app.web_app.settings["login_url"] = f"/workspaces/{name}/open"
+    app.io_loop.add_callback(jupyter_routes.add(app, name, warnings).start)
+    return app
+
+
+def main() -> None:
+    """Read the arguments, and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--home", required=True, type=Path)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--files", required=True, type=Path)
+    given = parser.parse_args()
+    prepare(**vars(given)).start()
+
+
+if __name__ == "__main__":
+    main()
