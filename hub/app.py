@@ -102,6 +102,8 @@ class Podium(Application):
         """
         try:
             self.parse_command_line(argv)
+            if self.extra_args:
+                raise ConfigurationError(f"There is no command {self.extra_args[0]!r}.", "See: podium --help")
             path = Path(self.config_file)
             if not path.exists() and path != Path("podium_config.py"):
                 raise ConfigurationError(f"There is no configuration file {path}.")
@@ -144,7 +146,8 @@ class Podium(Application):
     ) -> None:
         key, ports = state.key(), Ports()
         stack.callback(ports.close)
-        session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        relayed = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         store = FileStore(state.directory / "objects")
         backend = make_backend(state, ports)
         await backend.start()
@@ -180,7 +183,7 @@ class Podium(Application):
             unavailable=backend.unavailable,
             sign_in=sign_in,
             hub_key=key,
-            session=session,
+            session=relayed,
             own_port=own_port,
             kept=f"Its home folder is kept for a week in {state.directory / 'kept'}.",
         )

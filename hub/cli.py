@@ -13,13 +13,14 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from hub.client import Client, NotRunning, Refused
+from hub.client import Client, NotRunning, Refused, workspace_path
 from hub.errors import ConfigurationError, PodiumError
 from hub.model import FRAMEWORKS, MOST_WORKERS
 from hub.state import State, default_directory
@@ -88,7 +89,9 @@ def complete_name(
 ) -> list[CompletionItem]:
     """Names of workspaces, for the shell; nothing when no hub answers."""
     try:
-        items = Here(8000, None, None).client.request("GET", "/api/workspaces")["items"]
+        given = context.find_root().params
+        here = Here(given["port"], given["url"], given["state"])
+        items = here.client.request("GET", "/api/workspaces")["items"]
     except PodiumError:
         return []
     names = [item["metadata"]["name"] for item in items]
@@ -188,7 +191,7 @@ def open_(here: Here, name: str | None, no_browser: bool) -> None:
 def scale(here: Here, name: str, framework: str, workers: int, as_json: bool) -> None:
     """Set the number of workers of a cluster; adds the cluster if it is not there."""
     patch = {"spec": {"clusters": {framework: {"workers": workers}}}}
-    workspace = here.client.request("PATCH", f"/api/workspaces/{name}", patch)
+    workspace = here.client.request("PATCH", workspace_path(name), patch)
     _said(workspace, as_json, f"{name}: {framework} is going to {workers} workers.")
 
 
@@ -201,9 +204,9 @@ def extend(here: Here, name: str | None, as_json: bool) -> None:
     """Give a workspace its full time again, from now."""
     name = here.name(name)
     client = here.client
-    wall_time = client.request("GET", f"/api/workspaces/{name}")["spec"]["settings"]["wallTime"]
+    wall_time = client.request("GET", workspace_path(name))["spec"]["settings"]["wallTime"]
     expires = datetime.now(UTC) + timedelta(seconds=wall_time)
-    workspace = client.request("PATCH", f"/api/workspaces/{name}", {"spec": {"expires": expires.isoformat()}})
+    workspace = client.request("PATCH", workspace_path(name), {"spec": {"expires": expires.isoformat()}})
     _said(workspace, as_json, f"{name} ends in {_span(timedelta(seconds=wall_time))}.")
 
 
@@ -217,11 +220,9 @@ def stop(here: Here, name: str | None, wait: bool, as_json: bool) -> None:
     """Stop a workspace."""
     name = here.name(name)
     client = here.client
-    workspace = client.request("DELETE", f"/api/workspaces/{name}")
+    workspace = client.request("DELETE", workspace_path(name))
     if wait:
-        for kind, _ in client.follow(name):
-            if kind == "gone":
-                break
+        _wait_until_gone(client, name)
     _said(workspace, as_json, f"{name} is {'gone' if wait else 'being stopped'}.")
 
 
@@ -274,6 +275,18 @@ def _wait(client: Client, name: str, quiet: bool) -> Any:
             said = status["message"]
             click.echo(said, err=True)
     raise NotRunning("The hub went away during the launch.", "The launch goes on when it is back.")
+
+
+def _wait_until_gone(client: Client, name: str) -> None:
+    try:
+        for kind, _ in client.follow(name):
+            if kind == "gone":
+                return
+    except Refused as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return
+        raise
+    raise NotRunning("The hub went away meanwhile.", "The workspace is stopped when it is back.")
 
 
 def _said(workspace: Any, as_json: bool, sentence: str) -> None:

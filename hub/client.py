@@ -5,6 +5,7 @@ Nothing here may print.
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -15,10 +16,12 @@ from urllib.parse import quote
 from hub.errors import PodiumError
 
 TIMEOUT = 60
+BROKEN = (OSError, ValueError, http.client.HTTPException)
+"""What comes of an address where nobody, or something else than a hub, answers, or that goes away."""
 
 
 class Refused(PodiumError):
-    """The hub answered with an error."""
+    """The hub answered with an error; `status` is the HTTP status."""
 
 
 class NotRunning(PodiumError):
@@ -44,19 +47,25 @@ class Client:
             Refused: with the hub's message and hint.
             NotRunning: when there is no answer.
         """
-        with self._open(method, path, body) as response:
-            return json.load(response)
+        try:
+            with self._open(method, path, body) as response:
+                return json.load(response)
+        except BROKEN as error:
+            raise self._not_running(error) from None
 
     def follow(self, name: str) -> Iterator[tuple[str, Any]]:
         """Events of a workspace as they come: kind and object."""
         kind = ""
-        with self._open("GET", f"/api/workspaces/{quote(name)}/events", None) as response:
-            for raw in response:
-                line = raw.decode().rstrip("\n")
-                if line.startswith("event: "):
-                    kind = line.removeprefix("event: ")
-                elif line.startswith("data: "):
-                    yield kind, json.loads(line.removeprefix("data: "))
+        try:
+            with self._open("GET", f"{workspace_path(name)}/events", None) as response:
+                for raw in response:
+                    line = raw.decode().rstrip("\n")
+                    if line.startswith("event: "):
+                        kind = line.removeprefix("event: ")
+                    elif line.startswith("data: "):
+                        yield kind, json.loads(line.removeprefix("data: "))
+        except BROKEN as error:
+            raise self._not_running(error) from None
 
     def _open(self, method: str, path: str, body: object) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the address is the hub's
@@ -70,14 +79,22 @@ class Client:
             return opener.open(request, timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             raise _refused(error) from None
-        except (OSError, urllib.error.URLError) as error:
-            reason = getattr(error, "reason", error)
-            raise NotRunning(f"No hub answers at {self.url}: {reason}.", "Start one with: make run") from None
+
+    def _not_running(self, error: Exception) -> NotRunning:
+        reason = getattr(error, "reason", error)
+        return NotRunning(f"No hub answers at {self.url}: {reason}.", "Start one with: make run")
 
 
 def _refused(error: urllib.error.HTTPError) -> Refused:
     try:
         said = json.loads(error.read())["error"]
-        return Refused(said["message"], said["hint"])
+        refused = Refused(said["message"], said["hint"])
     except (ValueError, KeyError, TypeError):
-        return Refused(f"The hub answered {error.code} {error.reason}.", "")
+        refused = Refused(f"The hub answered {error.code} {error.reason}.")
+    refused.status = error.code
+    return refused
+
+
+def workspace_path(name: str) -> str:
+    """The path of a workspace in the API, whatever was given for its name."""
+    return f"/api/workspaces/{quote(name, safe='')}"

@@ -5,6 +5,7 @@ Nothing here may do I/O; `app.py` reads the configuration file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -56,18 +57,17 @@ def _read(name: str, values: object) -> Profile:
     try:
         profile = convert(_camel({"title": name, **values, "name": name}), Profile, where)
     except BadInput as error:
-        raise ConfigurationError(
-            error.message, "See `podium --help-all` for what a profile may hold."
-        ) from None
+        # The author wrote max_workers where the wire says maxWorkers.
+        message = re.sub(r"(?<=[a-z])[A-Z]", lambda letter: "_" + letter[0].lower(), error.message)
+        raise ConfigurationError(message, "See `podium --help-all` for what a profile may hold.") from None
     for framework, cluster in profile.clusters.items():
         if framework not in profile.frameworks:
             raise ConfigurationError(f"{where}, clusters.{framework}: not one of the profile's frameworks.")
-        workers = profile.workers if cluster.workers is None else cluster.workers
-        if workers > profile.max_workers:
+    asked = {f"clusters.{name}.workers": cluster.workers for name, cluster in profile.clusters.items()}
+    for setting, workers in {**asked, "workers": profile.workers}.items():
+        if workers is not None and workers > profile.max_workers:
             limit = f"max_workers, {profile.max_workers}"
-            raise ConfigurationError(
-                f"{where}, clusters.{framework}: {workers} workers are more than {limit}."
-            )
+            raise ConfigurationError(f"{where}, {setting}: {workers} workers are more than {limit}.")
     return profile
 
 

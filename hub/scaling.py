@@ -47,6 +47,8 @@ def assign(
         kept = [instance.name for instance in alive]
         return Assignment((*kept, *_new(workload, taken, workload.replicas - len(kept))))
     known = {worker.instance: worker for worker in state.workers}
+    # A scheduler may still know a worker that is gone; a new one of that name would be taken for it.
+    taken |= known.keys()
     leaving = [i.name for i in alive if i.name in known and (known[i.name].draining or known[i.name].drained)]
     working = [instance.name for instance in alive if instance.name not in leaving]
     surplus = max(0, len(working) - workload.replicas)

@@ -137,7 +137,9 @@ def idle_notebook(**fields: Any) -> NotebookState:
 
 def workers_workload(replicas: int) -> Workload:
     """The workload of Dask's workers."""
-    return Workload(name="dask-worker", role="worker", cluster="dask", command=("sleep", "60"), replicas=replicas)
+    return Workload(
+        name="dask-worker", role="worker", cluster="dask", command=("sleep", "60"), replicas=replicas
+    )
 
 
 Edit = Callable[[Workspace], Workspace]

@@ -128,7 +128,9 @@ class RunningHub:
                 return last
             if time.monotonic() > deadline:
                 break
-        raise AssertionError(f"{name} never {what}: {last and last['status']}\n{self.log.read_text()[-3000:]}")
+        raise AssertionError(
+            f"{name} never {what}: {last and last['status']}\n{self.log.read_text()[-3000:]}"
+        )
 
     def workers(self, name: str, framework: str, count: int) -> Any:
         """Wait until a cluster has exactly so many workers, all ready."""

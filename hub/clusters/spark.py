@@ -24,6 +24,9 @@ MASTER = "spark://@{spark-scheduler.host}:@{spark-scheduler.rpc}"
 SCRATCH = "@{home}/.cache/podium/spark"
 LEAST_HEAP = 512
 """Mebibytes below which Spark starts neither a driver nor an executor. Source: `UnifiedMemoryManager`."""
+FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+DAEMON = {"SPARK_DAEMON_MEMORY": "128m", "SPARK_DAEMON_JAVA_OPTS": FRUGAL}
+"""Master and worker do little themselves; so they start with a third of the processor time and 60 MB less."""
 LOGGING = """\
 rootLogger.level = {level}
 rootLogger.appenderRef.stderr.ref = stderr
@@ -32,6 +35,8 @@ appender.console.name = stderr
 appender.console.target = SYSTEM_ERR
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
+logger.shell.name = org.apache.spark.api.python.PythonGatewayServer
+logger.shell.level = {level}
 """
 
 
@@ -80,22 +85,21 @@ class Spark:
     def worker(self, context: Context, replicas: int) -> Workload:
         """The workers; each is one executor's size, and told apart by the address it has for itself."""
         resources = context.settings.resources.worker
-        own = {
-            # Worker ids lead back to instances: the name, then when and where it was started.
-            "spark.worker.idPattern": "@{instance}.%s.%s.%d",
-            "spark.worker.cleanup.enabled": "true",
-        }
+        # Worker ids lead back to instances: the name, then when and where it was started.
+        ids = {"SPARK_WORKER_OPTS": "-Dspark.worker.idPattern=@{instance}.%s.%s.%d"}
         return Workload(
             name="spark-worker",
             role="worker",
             cluster="spark",
             command=(
-                *("spark-class", "org.apache.spark.deploy.worker.Worker", "--host", "@{host}"),
-                *("--port", "0", "--webui-port", "0", "--work-dir", f"{SCRATCH}/work/@{{instance}}"),
-                *("--cores", str(cores(resources)), "--memory", f"{heap(resources)}m", MASTER),
+                *("python", "-m", "podium_workspace.spark_worker"),
+                *("@{spark-scheduler.host}", "@{spark-scheduler.rpc}"),
+                *("--host", "@{host}", "--port", "0", "--webui-port", "0"),
+                *("--cores", str(cores(resources)), "--memory", f"{heap(resources)}m"),
+                *("--work-dir", f"{SCRATCH}/work/@{{instance}}"),
             ),
-            env=environment() | DAEMON,
-            files=files(context, own, "warn"),
+            env=environment() | DAEMON | ids,
+            files=files(context, {"spark.worker.cleanup.enabled": "true"}, "warn"),
             resources=resources,
             replicas=replicas,
         )
@@ -159,16 +163,13 @@ def heap(resources: Resources) -> int:
     return max(LEAST_HEAP, (resources.mebibytes - 256) * 7 // 10)
 
 
-DAEMON = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC"}
-"""Master and worker do little themselves."""
-
-
 def environment() -> dict[str, str]:
     """What every process of Spark needs: its settings, the address it listens on, and its scratch folder."""
     return {
         "SPARK_CONF_DIR": "@{files}/spark",
         "SPARK_LOCAL_IP": "@{host}",
         "SPARK_LOCAL_DIRS": f"{SCRATCH}/local",
+        "SPARK_LAUNCHER_OPTS": FRUGAL,
     }
 
 
@@ -187,6 +188,8 @@ def files(context: Context, own: Mapping[str, str], level: str) -> dict[str, str
         "spark.network.crypto.enabled": "true",
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
+        # How long an executor that leaves rests before it looks for more to give away, and at last finds none.
+        "spark.storage.decommission.replicationReattemptInterval": "1s",
         "spark.ui.filters": jws,
         f"spark.{jws}.param.secretKey": urlsafe(keys.raw("spark-ui")),
         "spark.ui.reverseProxy": "true",

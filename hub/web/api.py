@@ -45,7 +45,8 @@ class ApiHandler(BaseHandler):
         if kind not in JSON_TYPES:
             raise WrongContentType("The Content-Type must be application/json.")
         try:
-            value = json.loads(self.request.body, parse_constant=_no_constant)
+            value = json.loads(self.request.body, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
+            json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be kept or sent back
         except (ValueError, RecursionError):
             raise BadInput("The body is not valid JSON.") from None
         if _depth(value) > MOST_DEPTH:
@@ -171,18 +172,17 @@ async def launch(handler: BaseHandler, body: object) -> tuple[Workspace, bool]:
     while True:
         name = admission.workspace_name(site.hub_key, person.name, attempt)
         wanted = admission.launch(body, site.profiles, person.name, name, now)
-        present = await site.store.get(name)
-        if present is None:
-            try:
+        mine = [w for w in await site.store.list() if w.spec.owner == person.name and not w.deleting]
+        for workspace in mine:
+            if workspace.status.phase != "Failed":
+                return workspace, False
+            await site.store.delete(workspace.name)
+        if await site.store.get(name) is None:
+            # Another click may be faster: then there is one of that name, to be found in the next round.
+            with contextlib.suppress(Conflict):
                 return await site.store.create(wanted), True
-            except Conflict:
-                continue  # another click was faster: look again
-        failed = present.status.phase == "Failed"
-        if present.spec.owner == person.name and not present.deleting and not failed:
-            return present, False
-        if present.spec.owner == person.name and failed and not present.deleting:
-            await site.store.delete(name)
-        attempt += 1
+        else:
+            attempt += 1
 
 
 def profile_object(profile: Profile, unavailable: Mapping[str, str]) -> dict[str, Any]:
@@ -191,6 +191,15 @@ def profile_object(profile: Profile, unavailable: Mapping[str, str]) -> dict[str
         **plain_object(profile),
         "unavailable": {name: why for name, why in unavailable.items() if name in profile.frameworks},
     }
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in value if names.count(name) > 1)
+        raise BadInput(f"{double[:100]!r}: is there twice.")
+    return value
 
 
 def _no_constant(name: str) -> None:

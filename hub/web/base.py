@@ -42,7 +42,7 @@ class Site:
         unavailable: frameworks that cannot run here, with the reason.
         sign_in: who is who.
         hub_key: the secret that all others are derived from.
-        session: for relayed requests.
+        session: for relayed requests; it must leave bodies as they are.
         own_port: whether a port of this machine is listened on by the owner alone; None where pods have
             addresses of their own.
         kept: a sentence on what becomes of files after a stop.

@@ -50,12 +50,20 @@ class Watcher:
         self._followers.setdefault(name, set()).add(queue)
         try:
             workspace = await self._store.get(name)
-            if workspace is not None and workspace.metadata.resource_version != seen:
+            if workspace is None:
+                return
+            told = workspace.metadata.resource_version
+            if told != seen:
                 yield Event(workspace)
             while True:
                 event: Event | None = None
                 with contextlib.suppress(TimeoutError):
                     event = await asyncio.wait_for(queue.get(), keep_alive)
+                if event is not None and not event.gone:
+                    version = event.workspace.metadata.resource_version
+                    if int(version) <= int(told):
+                        continue  # the store told of it before the watch did
+                    told = version
                 yield event
                 if event is not None and event.gone:
                     return

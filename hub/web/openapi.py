@@ -67,11 +67,15 @@ def document() -> dict[str, Any]:
     )
     ref = dict(zip(TYPES, schemas, strict=True))
     # A merge patch may leave out everything, and null removes a cluster (RFC 7396).
+    fields = dict(components["Changes"]["properties"])
+    cluster = {"anyOf": [fields["clusters"]["additionalProperties"], {"type": "null"}]}
+    fields["clusters"] = {**fields["clusters"], "additionalProperties": cluster}
+    spec = {"type": "object", "additionalProperties": False, "properties": fields}
     patch = {
         "type": "object",
         "required": ["spec"],
         "additionalProperties": False,
-        "properties": {"spec": {**components["Changes"], "required": []}},
+        "properties": {"spec": spec},
     }
     name = {
         "name": "name",

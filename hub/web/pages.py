@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 import tornado.web
@@ -190,9 +190,8 @@ class StaticHandler(tornado.web.StaticFileHandler):
 
 def inside(target: str, prefix: str) -> str:
     """A place to go to that is below a path of this hub; the path itself for anything else."""
-    parts = urlsplit(target)
     fits = target.startswith(prefix) and not target.startswith("//") and "\\" not in target
-    return target if fits and not parts.scheme and not parts.netloc else prefix
+    return target if fits and target.isprintable() else prefix
 
 
 def shown(profile: Profile, unavailable: Mapping[str, str]) -> dict[str, Any]:

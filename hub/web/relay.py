@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -34,8 +35,10 @@ HOP_BY_HOP = frozenset(
     }
 )
 """Source: RFC 9110, section 7.6.1."""
-NOT_SENT = HOP_BY_HOP | {"host", "content-length", "authorization", "cookie", "accept-encoding"}
-NOT_RETURNED = HOP_BY_HOP | {"content-length", "content-encoding", "set-cookie", "server", "date"}
+NOT_SENT = HOP_BY_HOP | {"host", "content-length", "authorization", "cookie"}
+NOT_RETURNED = HOP_BY_HOP | {"content-length", "set-cookie", "server", "date"}
+AS_SENT = ("Accept-Encoding", "Accept", "User-Agent", "Content-Type")
+"""What the browser decides, or leaves out: bodies are passed on as they are, compressed or not."""
 OWN_COOKIES = (SESSION_COOKIE, XSRF_COOKIE, notebook.COOKIE)
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=300)
 MOST_MESSAGE = 16 * 2**20
@@ -61,6 +64,7 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
 
     _upstream: aiohttp.ClientWebSocketResponse | None = None
     _pump: asyncio.Task[None] | None = None
+    _task: asyncio.Task[Any] | None = None
 
     def set_default_headers(self) -> None:
         # What is relayed has its own rules on caching and content; only this is ours to say.
@@ -78,14 +82,14 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
             return
         target = await self._target(name, suffix)
         if self.is_websocket:
-            await self._open_upstream(target, path)
+            await self._open_upstream(target)
             await super().get(name, suffix, path)
         else:
-            await self._relay(target, path)
+            await self._relay(target)
 
     async def post(self, name: str, suffix: str, path: str | None) -> None:
         """Relay a request with a body."""
-        await self._relay(await self._target(name, suffix), path or "")
+        await self._relay(await self._target(name, suffix))
 
     put = patch = delete = head = options = post
 
@@ -119,14 +123,16 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
         keys = context(workspace, self.site.hub_key).keys
         return Target(f"{endpoint}/{workspace.name}/proxy/{port}", prefix, notebook.headers(keys))
 
-    async def _relay(self, target: Target, path: str) -> None:
+    async def _relay(self, target: Target) -> None:
         request = self.request
+        self._task = asyncio.current_task()
         try:
             async with self.site.session.request(
                 request.method or "GET",
-                address(target, path, request.query),
+                address(target, request.uri or ""),
                 data=request.body or None,
                 headers=self._sent(target),
+                skip_auto_headers=AS_SENT,
                 allow_redirects=False,
                 timeout=TIMEOUT,
             ) as response:
@@ -135,32 +141,47 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
                 async for chunk in response.content.iter_any():
                     self.write(chunk)
                     await self.flush()
-        except tornado.iostream.StreamClosedError:
+        except (tornado.iostream.StreamClosedError, asyncio.CancelledError):
+            return  # the browser went away
+        except (aiohttp.ClientError, TimeoutError):
+            if not self._headers_written:
+                raise Unavailable("It does not answer now.", "Reload the page in a moment.") from None
+            # Half an answer must not look like a whole one.
+            self.detach().close()
             return
-        except (aiohttp.ClientConnectionError, TimeoutError):
-            if self._headers_written:
-                return
-            raise Unavailable("It does not answer now.", "Reload the page in a moment.") from None
+        finally:
+            self._task = None
         await self.finish()
 
+    def on_connection_close(self) -> None:
+        # What is relayed may hold its answer for long; nobody waits for it any more.
+        super().on_connection_close()
+        if self._task is not None:
+            self._task.cancel()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        PageHandler.set_default_headers(self)  # an error page is ours again
+        PageHandler.write_error(self, status_code, **kwargs)
+
     def _return_headers(self, response: aiohttp.ClientResponse, target: Target) -> None:
+        dropped = NOT_RETURNED | named_by_connection(response.headers)
         for header, value in response.headers.items():
-            if header.lower() not in NOT_RETURNED:
-                self.add_header(
-                    header, relocated(value, target, self.request.host) if header == "Location" else value
-                )
+            if header.lower() == "location":
+                self.add_header(header, relocated(value, target, self.request.host))
+            elif header.lower() not in dropped:
+                self.add_header(header, value)
         for cookie in response.headers.getall("Set-Cookie", ()):
             # Whatever is relayed to may keep cookies, but only below its own path and not under our names.
-            if cookie.partition("=")[0].strip() not in OWN_COOKIES:
+            pair, *attributes = cookie.split(";")
+            if pair.partition("=")[0].strip() not in OWN_COOKIES:
                 kept = [
-                    part
-                    for part in cookie.split(";")
-                    if not part.strip().lower().startswith(("path", "domain"))
+                    a for a in attributes if a.partition("=")[0].strip().lower() not in ("path", "domain")
                 ]
-                self.add_header("Set-Cookie", ";".join([*kept, f" Path={target.prefix}/"]))
+                self.add_header("Set-Cookie", ";".join([pair, *kept, f" Path={target.prefix}/"]))
 
     def _sent(self, target: Target) -> dict[str, str]:
-        headers = {h: v for h, v in self.request.headers.get_all() if h.lower() not in NOT_SENT}
+        dropped = NOT_SENT | named_by_connection(self.request.headers)
+        headers = {h: v for h, v in self.request.headers.get_all() if h.lower() not in dropped}
         cookies = foreign_cookies(self.request.headers.get_list("Cookie"))
         if cookies:
             headers["Cookie"] = cookies
@@ -176,13 +197,13 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return self._upstream.protocol if self._upstream else None
 
-    async def _open_upstream(self, target: Target, path: str) -> None:
+    async def _open_upstream(self, target: Target) -> None:
         asked = self.request.headers.get("Sec-WebSocket-Protocol", "")
         skip = ("sec-websocket", "upgrade", "connection")
         headers = {h: v for h, v in self._sent(target).items() if not h.lower().startswith(skip)}
         try:
             self._upstream = await self.site.session.ws_connect(
-                address(target, path, self.request.query),
+                address(target, self.request.uri or ""),
                 headers=headers,
                 protocols=[part.strip() for part in asked.split(",") if part.strip()],
                 max_msg_size=MOST_MESSAGE,
@@ -216,10 +237,15 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
             closing.add_done_callback(self.settings["background"].discard)
 
 
-def address(target: Target, path: str, query: str) -> URL:
-    """The address upstream; the path is passed on as it was written."""
-    text = f"{target.base}/{path}"
-    return URL(f"{text}?{query}" if query else text, encoded=True)
+def address(target: Target, uri: str) -> URL:
+    """The address upstream; path and query are passed on as they were written."""
+    rest = uri.removeprefix(target.prefix)
+    return URL(target.base + (rest if rest.startswith("/") else f"/{rest}"), encoded=True)
+
+
+def named_by_connection(headers: Mapping[str, str]) -> set[str]:
+    """The headers that are for the next hop only, as a Connection header says. Source: RFC 9110, 7.6.1."""
+    return {name.strip().lower() for name in headers.get("Connection", "").split(",")}
 
 
 def relocated(location: str, target: Target, host: str) -> str:

@@ -1,118 +1,8 @@
 /* Podium's pages, live. The server renders each page; this module keeps it equal to the Workspace object
-   that the event stream brings. `view` and what it calls are pure; all text goes in by textContent. */
+   that the event stream brings. All text goes in by textContent. */
 
-const STEPS = ['', 'Preparing', 'StartingNotebook', 'FetchingContent', 'OpeningRoute'];
-const HEADLINES = {
-  Queued: 'Starting your workspace', Starting: 'Starting your workspace', Ready: 'Your workspace is ready',
-  Restarting: 'The notebook is restarting', Stopping: 'Stopping your workspace', Failed: 'The launch failed',
-};
-const WELCOME = 'Open the notebook: your clusters are found there without any configuration.';
-const MOST_CELLS = 40;
-const SOON = 10 * 60;
-const URGENT = 2 * 60;
-
-/* ---- Pure: from a Workspace object and the time in milliseconds to what is shown ---- */
-
-const two = (number) => String(Math.floor(number)).padStart(2, '0');
-
-/** Seconds as a countdown: 9:05, 1:09:05, 2 d 3 h. */
-export function countdown(seconds) {
-  const left = Math.max(0, Math.floor(seconds));
-  const [days, hours, minutes] = [Math.floor(left / 86400), Math.floor(left / 3600) % 24, Math.floor(left / 60) % 60];
-  if (days) return `${days} d ${hours} h`;
-  return hours ? `${hours}:${two(minutes)}:${two(left % 60)}` : `${minutes}:${two(left % 60)}`;
-}
-
-/** Seconds as a stretch of time: 3.2 s, 1 min 05 s. */
-export function stretch(seconds) {
-  if (seconds < 60) return `${Math.max(0, seconds).toFixed(1)} s`;
-  return `${Math.floor(seconds / 60)} min ${two(seconds % 60)} s`;
-}
-
-/** The phase, or Restarting when a notebook that was ready before starts again. */
-export function face({ phase, history }) {
-  return phase === 'Starting' && history.some((entry) => entry.phase === 'Ready') ? 'Restarting' : phase;
-}
-
-/** The launch: each step with its state and seconds, whether it is over, and the seconds in all. */
-export function launch(history, now) {
-  const end = history.findIndex((entry) => entry.phase === 'Ready' || entry.phase === 'Failed');
-  const path = end < 0 ? history : history.slice(0, end);
-  const at = (index) => (index < history.length ? Date.parse(history[index].at) : now);
-  const seconds = {};
-  path.forEach(({ reason }, index) => {
-    seconds[reason] = (seconds[reason] ?? 0) + (at(index + 1) - at(index)) / 1000;
-  });
-  const current = STEPS.indexOf(path.at(-1)?.reason ?? '');
-  const ready = history[end]?.phase === 'Ready';
-  const here = history[end]?.phase === 'Failed' ? 'failed' : 'now';
-  const steps = STEPS.map((reason, index) => ({
-    reason,
-    state: ready || index < current ? 'done' : index === current ? here : 'todo',
-    seconds: seconds[reason],
-  }));
-  return { steps, ready, total: path.length ? (at(path.length) - at(0)) / 1000 : 0 };
-}
-
-/** One cluster: its numbers, one sentence, and the state of each cell of its picture. */
-export function cluster(spec, status, framework) {
-  const asked = spec.clusters[framework];
-  if (!asked) return { running: false };
-  const wanted = asked.workers ?? spec.workers;
-  const { ready = 0, busy = 0, dashboard = '', message = '' } = status.clusters[framework] ?? {};
-  const total = Math.max(wanted, ready);
-  const shown = Math.min(total, MOST_CELLS);
-  const cells = Array.from({ length: shown }, (_, index) => {
-    const worker = (index * total) / shown;
-    if (worker >= wanted) return 'leaving';
-    return worker < busy ? 'busy' : worker < ready ? 'ready' : 'pending';
-  });
-  const workers = (count) => (count === 1 ? '1 worker' : `${count} workers`);
-  let sentence = ready === wanted ? `${workers(ready)} ready` : `${ready} of ${workers(wanted)} ready`;
-  if (ready > wanted) sentence = `${workers(ready)}, going down to ${wanted}`;
-  if (total === 0) sentence = 'No workers';
-  if (busy) sentence += `, ${busy} busy`;
-  return { running: true, wanted, ready, cells, sentence, dashboard, message };
-}
-
-/** What to warn of when the end is near: the cause, the seconds left and whether it is urgent; else null. */
-export function warning(phase, wall, idle, idleTime) {
-  if (phase !== 'Ready' && phase !== 'Restarting') return null;
-  const idleSoon = Math.min(SOON, idleTime / 2); // a short idle time would else be warned of all the time
-  if (idle < wall && idle < idleSoon) return { cause: 'Nothing runs here', left: idle, urgent: idle < URGENT };
-  return wall < SOON ? { cause: 'Time is almost up', left: wall, urgent: wall < URGENT } : null;
-}
-
-/** Everything that the page shows of a workspace. */
-export function view({ spec, status }, now) {
-  const phase = face(status);
-  const until = (moment) => (moment ? (Date.parse(moment) - now) / 1000 : Infinity);
-  const [wall, idle] = [until(spec.expires), until(status.idleDeadline)];
-  const warn = warning(phase, wall, idle, spec.settings.idleTime);
-  const threat = warn && `${warn.cause}: this workspace stops in less than ${warn.urgent ? 2 : 10} minutes, and what is in memory is lost.`;
-  const started = launch(status.history, now);
-  const clock = wall > 72000 ? { dateStyle: 'medium', timeStyle: 'short' } : { timeStyle: 'short' };
-  return {
-    phase, warn, launch: started, warnings: status.warnings, log: status.log,
-    clusters: Object.fromEntries(spec.settings.frameworks.map((name) => [name, cluster(spec, status, name)])),
-    text: {
-      phase,
-      headline: HEADLINES[phase],
-      message: status.message || (phase === 'Ready' ? WELCOME : ''),
-      notebook: phase.toLowerCase(),
-      launchedIn: phase === 'Ready' ? ` · started in ${stretch(started.total)}` : '',
-      total: stretch(started.total),
-      'wall.left': countdown(wall),
-      'wall.until': `until ${new Date(spec.expires).toLocaleString([], clock)}`,
-      'idle.left': Number.isFinite(idle) ? countdown(idle) : 'no limit now',
-      'warning.soon': warn && !warn.urgent ? threat : '',
-      'warning.urgent': warn?.urgent ? threat : '',
-      'warning.left': warn ? countdown(warn.left) : '',
-    },
-  };
-}
-
-/* ---- The page ---- */
+// By the page's own link, whose address changes with the content, so that old and new never meet in a cache.
+const { cluster, face, stretch, view } = await import(document.querySelector('link[rel=modulepreload]').href);
 
 const find = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -325,10 +215,11 @@ function startWorkspacePage(workspace) {
   const address = `/api/workspaces/${name}`;
   const arrived = performance.timeOrigin + (performance.getEntriesByType('navigation')[0]?.responseStart ?? 0);
   const now = () => Date.now() + Date.parse(meta('now')) - arrived;
-  const starting = () => ['Queued', 'Starting'].includes(face(workspace.status));
+  const starting = () => ['Queued', 'Starting'].includes(face(workspace));
   let openWhenReady = find('#main').dataset.page === 'workspace' && (starting() || /\blaunched=1\b/.test(location.search));
   let [leaving, news] = [false, null];
 
+  const end = async () => changed(await api('DELETE', address));
   const patch = async (spec) => changed(await api('PATCH', address, { spec }));
   const cardOf = (element) => element.closest('[data-framework]');
   const scales = new Map(all('.scale').map((element) => {
@@ -369,26 +260,29 @@ function startWorkspacePage(workspace) {
 
   const actions = {
     copy,
-    extend: () => patch({ expires: new Date(now() + workspace.spec.settings.wallTime * 1000).toISOString() }),
-    add: (button) => patch({ clusters: { [cardOf(button).dataset.framework]: {} } }),
+    async extend() {
+      await patch({ expires: new Date(now() + workspace.spec.settings.wallTime * 1000).toISOString() });
+      find('#time').focus(); // the banner, and the button in it, may be gone
+    },
+    async add(button) {
+      const card = cardOf(button);
+      await patch({ clusters: { [card.dataset.framework]: {} } });
+      find('input[type=range]', card).focus();
+    },
     async remove(button) {
       const { framework, title } = cardOf(button).dataset;
       write(find('[data-what]'), title);
-      if (await confirmed(find('#remove-dialog'))) await patch({ clusters: { [framework]: null } });
+      if (!await confirmed(find('#remove-dialog'))) return;
+      await patch({ clusters: { [framework]: null } });
+      find('[data-action=add]', cardOf(button)).focus();
     },
     async stop() {
-      if (await confirmed(find('#stop-dialog'))) await api('DELETE', address);
+      if (await confirmed(find('#stop-dialog'))) await end();
     },
-    dismiss: () => api('DELETE', address),
+    dismiss: end,
     async retry() {
-      leaving = true; // the old workspace's end must not lead to the home page
-      try {
-        await api('DELETE', address);
-        await launchProfile(workspace.spec.profile);
-      } catch (error) {
-        leaving = false;
-        throw error;
-      }
+      leaving = true; // the failed workspace goes then, and that must not lead to the home page
+      await launchProfile(workspace.spec.profile).catch((error) => { leaving = false; throw error; });
     },
   };
   document.addEventListener('click', ({ target }) => {
@@ -405,10 +299,7 @@ function startWorkspacePage(workspace) {
   follow(address, changed, gone, () => workspace.status.phase === 'Ready');
 }
 
-if (globalThis.document) {
-  // A page that the browser kept for its Back button shows a state long past.
-  addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
-  const embedded = find('#workspace');
-  if (embedded) startWorkspacePage(JSON.parse(embedded.textContent));
-  else if (find('#launch')) startLaunchPage(find('#launch'));
-}
+// A page that the browser kept for its Back button shows a state long past.
+addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+if (find('#workspace')) startWorkspacePage(JSON.parse(find('#workspace').textContent));
+if (find('#launch')) startLaunchPage(find('#launch'));

@@ -24,7 +24,7 @@ import pytest
 
 from hub.clusters.base import Context, Request
 from hub.keys import Keys
-from hub.model import RoleResources, Resources, Settings
+from hub.model import Resources, RoleResources, Settings
 from hub.ports import HOST, Ports
 from hub.tools import workspace_python
 from hub.workload import Workload, render
@@ -169,6 +169,10 @@ class Site:
     def running(self, instance: str) -> bool:
         """Whether an instance runs."""
         return self._processes[instance].poll() is None
+
+    def pid(self, instance: str) -> int:
+        """The number of an instance's main process."""
+        return self._processes[instance].pid
 
     def close(self) -> None:
         """End everything."""

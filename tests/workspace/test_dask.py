@@ -6,7 +6,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -94,9 +94,10 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def scheduler(site: Site) -> Iterator[Site]:
+def scheduler(site: Site) -> Site:
+    """A scheduler; it may not answer yet."""
     site.start(DASK.scheduler(CONTEXT))
-    yield site
+    return site
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ async def test_a_bare_client_computes_on_the_workers_and_knows_its_dashboard(clu
 async def test_who_does_not_speak_tls_with_our_certificate_is_refused(cluster: Cluster) -> None:
     port = urlsplit(cluster.site.url("dask-scheduler.comm")).port
     stranger = cluster.site.inside({}, cluster.worker)
-    with pytest.raises(RuntimeError, match="OSError|Error"):
+    with pytest.raises(RuntimeError, match="OSError"):
         await stranger.run(
             f"from distributed import Client; Client('tcp://{HOST}:{port}', timeout=2).scheduler_info()"
         )
@@ -251,7 +252,8 @@ async def test_a_shrink_during_a_computation_loses_nothing_and_repeats_nothing(c
     await cluster.drain("dask-worker-3")  # asking again is harmless
 
     everything_elsewhere = (
-        "staying = {a for a, w in client.scheduler_info()['workers'].items() if w['name'] == 'dask-worker-1'}\n"
+        "workers = client.scheduler_info()['workers'].items()\n"
+        "staying = {address for address, worker in workers if worker['name'] == 'dask-worker-1'}\n"
         "all(staying & set(holders) for holders in client.who_has(squares + data).values())"
     )
     await eventually(lambda: cluster.client.run(everything_elsewhere))

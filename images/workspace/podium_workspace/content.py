@@ -29,6 +29,7 @@ QUIET = {
     "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
 }
+PRIVATE = re.compile(r"could not read (Username|Password)|Authentication failed|Permission denied")
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
@@ -131,11 +132,11 @@ def shown(git: str) -> str:
 
 def plain(reason: str) -> str:
     """What git said, as the end of a sentence for people; it may name no password."""
-    line = shown(reason.strip().rpartition("\n")[2]).strip()
-    if re.search(r"terminal prompts disabled|could not read|Authentication failed|Permission denied", line):
+    if PRIVATE.search(reason):
         return "it does not exist, or is not public."
-    line = re.sub(r"^(fatal|error|ERROR|remote): *", "", line)[:300].rstrip(".")
-    return f"{line or 'git gave no reason'}."
+    lines = [line.strip() for line in reason.splitlines() if line.strip()] or ["git gave no reason"]
+    line = next((line for line in lines if line.startswith("fatal:")), lines[-1])
+    return shown(line.removeprefix("fatal: "))[:300].rstrip(".") + "."
 
 
 def fetch(git: str, folder: str, ref: str) -> str:
@@ -143,16 +144,16 @@ def fetch(git: str, folder: str, ref: str) -> str:
     from nbgitpuller.errors import BranchExistError, BranchResolveError
     from nbgitpuller.pull import GitPuller
 
-    last = ""
+    lines = []
     try:
         for line in GitPuller(git, folder, branch=ref or None).pull():
             print(line, end="", file=sys.stderr)
-            last = line.strip() or last
+            lines.append(line)
     except BranchExistError:
         return f"it has no branch or tag {ref}"
     except (BranchResolveError, subprocess.CalledProcessError) as error:
         cause = error if isinstance(error, subprocess.CalledProcessError) else error.__context__
-        said = getattr(cause, "stderr", "") or last
+        said = getattr(cause, "stderr", "") or "".join(lines[-20:])
         return str(said or "it has no default branch")
     except FileNotFoundError:
         return "git is not installed"

@@ -89,7 +89,10 @@ class Draining(SchedulerPlugin):
         while True:
             takers = {other for other in self._scheduler.running if other.address not in self._asked}
             leaving = worker.status is Status.closing_gracefully
-            retire = exposed(worker) and bool(takers) if leaving else may_leave(self._scheduler, worker, takers)
+            if leaving:
+                retire = exposed(worker) and bool(takers)
+            else:
+                retire = may_leave(self._scheduler, worker, takers)
             if leaving or retire:
                 self._hand_over(worker, takers)
             if retire:
@@ -115,7 +118,7 @@ class Draining(SchedulerPlugin):
 
 
 def drained(worker: WorkerState) -> bool:
-    """Whether nothing is lost with the worker: it executes nothing, and somebody has a copy of all its data."""
+    """Whether nothing is lost with the worker: it executes nothing, and others have a copy of its data."""
     return worker.status is Status.closing_gracefully and not worker.processing and not exposed(worker)
 
 

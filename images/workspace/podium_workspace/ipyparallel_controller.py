@@ -82,7 +82,8 @@ class WatchedHub(Hub):
         super().finish_registration(heart)
         uuid, number = heart.decode(), self.by_ident.get(heart)
         if number is not None:
-            earlier = Controller.instance().joined(Engine(uuid, number, self.hosts.pop(uuid, ""), time.time()))
+            engine = Engine(uuid, number, self.hosts.pop(uuid, ""), time.time())
+            earlier = Controller.instance().joined(engine)
             if earlier is not None:
                 self.see_off(earlier)
 

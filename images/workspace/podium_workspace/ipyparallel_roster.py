@@ -1,7 +1,7 @@
 """Which engines there are and what each has to do: the ground on which an engine is called idle.
 
 A message counts as work from when it passes the controller until its reply passes back, however it was sent:
-straight to an engine, to whichever is free, or to many at once. Nothing here may do I/O or know of IPyParallel.
+straight to an engine, to whichever is free, or to many at once. Nothing here may do I/O.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
     GET podium/state?since=<version>   what the notebook is doing, held while it is that version
     GET <workspace>_<name>/...         to the dashboard of that name, which is beside the notebook
+    GET dask/clusters                  no cluster that JupyterLab's Dask extension could start or stop
 
 An open browser tab asks Jupyter for one thing or another all the time; none of that is activity here.
 """
@@ -20,6 +21,11 @@ from tornado.ioloop import PeriodicCallback
 from podium_workspace.held import Held
 
 LOOK_MILLISECONDS = 1000
+NO_ACTIVITY = [
+    *("create_subshell_request", "list_subshell_request", "delete_subshell_request"),
+    *("create_subshell_reply", "list_subshell_reply", "delete_subshell_reply"),
+]
+"""Messages that JupyterLab sends when a notebook is opened, of which Jupyter Server does not know yet."""
 
 
 class Activity:
@@ -85,6 +91,22 @@ class Onward(JupyterHandler):
         self.redirect(f"/{route}{query}")
 
 
+class NoClusters(APIHandler):
+    """What JupyterLab's Dask extension may manage: nothing, for the hub does."""
+
+    _track_activity = False
+
+    @web.authenticated
+    def get(self) -> None:
+        """The list of its clusters."""
+        self.finish("[]")
+
+    @web.authenticated
+    def put(self) -> None:
+        """A new one."""
+        raise web.HTTPError(403, "The workspace has a cluster already; Client() is connected to it.")
+
+
 def add(app: ServerApp, name: str, warnings: Sequence[str]) -> PeriodicCallback:
     """Add the routes to a server that is set up but does not run yet.
 
@@ -95,11 +117,13 @@ def add(app: ServerApp, name: str, warnings: Sequence[str]) -> PeriodicCallback:
         What looks for changes, to be started when the server runs.
     """
     activity = Activity(app, warnings)
+    app.kernel_manager.untracked_message_types = [*app.kernel_manager.untracked_message_types, *NO_ACTIVITY]
     base = app.base_url.rstrip("/")
     app.web_app.add_handlers(
         ".*$",
         [
             (f"{base}/podium/state", State, {"activity": activity}),
+            (f"{base}/dask/clusters", NoClusters),
             (rf"{base}/+({name}_[a-z0-9]+(?:/.*)?)", Onward),
         ],
     )

@@ -35,6 +35,8 @@ def settings(name: str, home: Path, host: str, port: int, files: Path, landing: 
         "ServerApp.allow_root": True,
         "ServerApp.quit_button": False,
         "ServerApp.identity_provider_class": "podium_workspace.jupyter_access.Owner",
+        # It would load all of Dask (28 MiB) to start clusters beside the workspace's own; see jupyter_routes.
+        "ServerApp.jpserver_extensions": "dask_labextension=False",
         # Refuses where a handler forgets to ask who it is.
         "ServerApp.allow_unauthenticated_access": False,
         # A login shell would read /etc/profile, which sets another PATH.

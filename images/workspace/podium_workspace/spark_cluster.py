@@ -79,7 +79,7 @@ class Cluster:
         self._clock = clock
         self._seen: Seen | None = None
         self._asked: dict[str, float] = {}
-        """Workers that share their host with others and so cannot be decommissioned, and when they were asked."""
+        """Workers that share their host with some that stay, and when they were asked to go."""
         self.state = Held(self._state)
 
     @property

@@ -194,14 +194,16 @@ def application(cluster: Cluster, pages: Pages, prefix: str, token: str) -> Appl
 
 
 def end_leftover(rpc_port: int) -> None:
-    """End a master that a killed launcher left behind; it would keep the ports that are to be used again."""
+    """End a master that a killed launcher left behind; it would keep the ports that are to be used again.
+
+    Another account's processes cannot be ended, and cannot have the port either.
+    """
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             command = process.cmdline()
-            if process.uids().real == psutil.Process().uids().real and MASTER in command:
-                if command[command.index("--port") + 1] == str(rpc_port):
-                    process.kill()
-                    process.wait()
+            if MASTER in command and command[command.index("--port") + 1] == str(rpc_port):
+                process.kill()
+                process.wait()
 
 
 async def run(given: argparse.Namespace) -> int:
@@ -218,10 +220,13 @@ async def run(given: argparse.Namespace) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, master.terminate)
+    ended = asyncio.create_task(master.wait())
     following = asyncio.create_task(cluster.follow())
-    code = await master.wait()
-    following.cancel()
-    return code
+    await asyncio.wait({ended, following}, return_when=asyncio.FIRST_COMPLETED)
+    if following.done():
+        master.terminate()
+        following.result()
+    return await ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,119 @@
+/* What Podium's pages show of a workspace: pure functions of the Workspace object and the time. Nothing here may
+   touch the page or read the clock. */
+
+const STEPS = ['', 'Preparing', 'StartingNotebook', 'FetchingContent', 'OpeningRoute'];
+const HEADLINES = {
+  Queued: 'Starting your workspace', Starting: 'Starting your workspace', Ready: 'Your workspace is ready',
+  Restarting: 'The notebook is restarting', Stopping: 'Stopping your workspace', Failed: 'The launch failed',
+};
+const WELCOME = 'Open the notebook: your clusters are found there without any configuration.';
+const MOST_CELLS = 40;
+const SOON = 10 * 60;
+const URGENT = 2 * 60;
+
+const two = (number) => String(Math.floor(number)).padStart(2, '0');
+
+/** Seconds as a countdown: 9:05, 1:09:05, 2 d 3 h. */
+export function countdown(seconds) {
+  const left = Math.max(0, Math.floor(seconds));
+  const [days, hours, minutes] = [Math.floor(left / 86400), Math.floor(left / 3600) % 24, Math.floor(left / 60) % 60];
+  if (days) return `${days} d ${hours} h`;
+  return hours ? `${hours}:${two(minutes)}:${two(left % 60)}` : `${minutes}:${two(left % 60)}`;
+}
+
+/** Seconds as a stretch of time: 3.2 s, 1 min 05 s. */
+export function stretch(seconds) {
+  if (seconds < 60) return `${Math.max(0, seconds).toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${two(seconds % 60)} s`;
+}
+
+/** The phase as people see it: Stopping from the click on, Restarting when a notebook that was ready starts again. */
+export function face({ metadata, status: { phase, history } }) {
+  if (metadata.deletionTimestamp) return 'Stopping';
+  return phase === 'Starting' && history.some((entry) => entry.phase === 'Ready') ? 'Restarting' : phase;
+}
+
+/** The launch: each step with its state and seconds, whether it is over, and the seconds in all. */
+export function launch(history, now) {
+  const end = history.findIndex((entry) => entry.phase === 'Ready' || entry.phase === 'Failed');
+  const path = end < 0 ? history : history.slice(0, end);
+  const at = (index) => (index < history.length ? Date.parse(history[index].at) : now);
+  const seconds = {};
+  path.forEach(({ reason }, index) => {
+    seconds[reason] = (seconds[reason] ?? 0) + (at(index + 1) - at(index)) / 1000;
+  });
+  const current = STEPS.indexOf(path.at(-1)?.reason ?? '');
+  const ready = history[end]?.phase === 'Ready';
+  const here = history[end]?.phase === 'Failed' ? 'failed' : 'now';
+  const steps = STEPS.map((reason, index) => ({
+    reason,
+    state: ready || index < current ? 'done' : index === current ? here : 'todo',
+    seconds: seconds[reason],
+  }));
+  return { steps, ready, total: path.length ? (at(path.length) - at(0)) / 1000 : 0 };
+}
+
+/** One cluster: its numbers, one sentence, and the state of each cell of its picture. */
+export function cluster(spec, status, framework) {
+  const asked = spec.clusters[framework];
+  if (!asked) return { running: false };
+  const wanted = asked.workers ?? spec.workers;
+  const { ready = 0, busy = 0, dashboard = '', message = '' } = status.clusters[framework] ?? {};
+  const total = Math.max(wanted, ready);
+  const shown = Math.min(total, MOST_CELLS);
+  const cells = Array.from({ length: shown }, (_, index) => {
+    const worker = (index * total) / shown;
+    if (worker >= wanted) return 'leaving';
+    return worker < busy ? 'busy' : worker < ready ? 'ready' : 'pending';
+  });
+  const workers = (count) => (count === 1 ? '1 worker' : `${count} workers`);
+  let sentence = ready === wanted ? `${workers(ready)} ready` : `${ready} of ${workers(wanted)} ready`;
+  if (ready > wanted) sentence = `${workers(ready)}, going down to ${wanted}`;
+  if (total === 0) sentence = 'No workers';
+  if (busy) sentence += `, ${busy} busy`;
+  return { running: true, wanted, ready, cells, sentence, dashboard, message };
+}
+
+/** What to warn of when the end is near: the cause, the seconds left and whether it is urgent; else null. */
+export function warning(phase, wall, idle, idleTime) {
+  if (phase !== 'Ready' && phase !== 'Restarting') return null;
+  const idleSoon = Math.min(SOON, idleTime / 2); // a short idle time would else be warned of all the time
+  if (idle < wall && idle < idleSoon) return { cause: 'Nothing runs here', left: idle, urgent: idle < URGENT };
+  return wall < SOON ? { cause: 'Time is almost up', left: wall, urgent: wall < URGENT } : null;
+}
+
+/** The sentence below the headline. */
+function message(phase, status) {
+  if (phase === 'Ready') return status.message || WELCOME;
+  return phase === status.phase || phase === 'Restarting' ? status.message : 'The programs are being ended.';
+}
+
+/** Everything that the page shows of a workspace; `now` in milliseconds. */
+export function view(workspace, now) {
+  const { spec, status } = workspace;
+  const phase = face(workspace);
+  const until = (moment) => (moment ? (Date.parse(moment) - now) / 1000 : Infinity);
+  const [wall, idle] = [until(spec.expires), until(status.idleDeadline)];
+  const warn = warning(phase, wall, idle, spec.settings.idleTime);
+  const threat = warn && `${warn.cause}: this workspace stops in less than ${warn.urgent ? 2 : 10} minutes, and what is in memory is lost.`;
+  const started = launch(status.history, now);
+  const clock = wall > 72000 ? { dateStyle: 'medium', timeStyle: 'short' } : { timeStyle: 'short' };
+  return {
+    phase, warn, launch: started, warnings: status.warnings, log: status.log,
+    clusters: Object.fromEntries(spec.settings.frameworks.map((name) => [name, cluster(spec, status, name)])),
+    text: {
+      phase,
+      headline: HEADLINES[phase],
+      message: message(phase, status),
+      notebook: phase.toLowerCase(),
+      launchedIn: phase === 'Ready' ? ` · started in ${stretch(started.total)}` : '',
+      total: stretch(started.total),
+      'wall.left': countdown(wall),
+      'wall.until': `until ${new Date(spec.expires).toLocaleString([], clock)}`,
+      'idle.left': Number.isFinite(idle) ? countdown(idle) : 'no limit now',
+      'warning.soon': warn && !warn.urgent ? threat : '',
+      'warning.urgent': warn?.urgent ? threat : '',
+      'warning.left': warn ? countdown(warn.left) : '',
+    },
+  };
+}

@@ -1,0 +1,67 @@
+"""When a workspace ends by itself, and when to look again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from hub.culler import FAILED_KEPT, next_look, verdict
+from hub.model import Status
+from tests.builders import NOW, been, idle_notebook, make_workspace, notebook, saw, says, seconds
+
+READY = been("Queued", "Starting", "Ready")
+IDLE = saw(notebook(), notebook=idle_notebook())
+KERNEL = saw(notebook(), notebook=idle_notebook(busy=True))
+CLUSTER = saw(notebook(), notebook=idle_notebook(), clusters={"dask": says(busy=True)})
+SILENT = saw(notebook(), notebook=None)
+SILENT_CLUSTER = saw(notebook(), notebook=idle_notebook(), clusters={"dask": None})
+FAILED_AT = been("Queued", "Starting", "Failed/NotebookCrashed")
+JUST_BEFORE, HOUR = timedelta(seconds=3599), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("workspace", "seen", "after", "why"),
+    [
+        (make_workspace(status=READY), IDLE, JUST_BEFORE, ""),
+        (make_workspace(status=READY), IDLE, HOUR, "idle"),
+        (make_workspace(status=READY), SILENT_CLUSTER, HOUR, "idle"),
+        (make_workspace(status=READY), KERNEL, HOUR, ""),
+        (make_workspace(status=READY), CLUSTER, HOUR, ""),
+        (make_workspace(status=READY), SILENT, HOUR, ""),
+        (make_workspace(status=READY, touched=NOW + JUST_BEFORE), IDLE, HOUR, ""),
+        (make_workspace(status=been("Ready", last_activity=NOW + JUST_BEFORE)), IDLE, HOUR, ""),
+        (
+            make_workspace(status=READY),
+            saw(notebook(), notebook=idle_notebook(last_activity=NOW + seconds(1))),
+            HOUR,
+            "",
+        ),
+        (make_workspace(status=READY), KERNEL, 8 * HOUR - seconds(1), ""),
+        (make_workspace(status=READY), KERNEL, 8 * HOUR, "time"),
+        (make_workspace(status=READY), SILENT, 8 * HOUR, "time"),
+        (make_workspace(deleting=True, status=READY), IDLE, 9 * HOUR, ""),
+        (make_workspace(status=FAILED_AT), saw(), timedelta(minutes=2) + FAILED_KEPT - seconds(1), ""),
+        (make_workspace(status=FAILED_AT), saw(), timedelta(minutes=2) + FAILED_KEPT, "time"),
+        (make_workspace(status=Status(phase="Failed")), saw(), FAILED_KEPT - seconds(1), ""),
+        (make_workspace(status=Status(phase="Failed")), saw(), FAILED_KEPT, "time"),
+    ],
+)
+def test_the_verdict(workspace, seen, after, why):
+    assert verdict(workspace, seen, NOW + after) == why
+
+
+@pytest.mark.parametrize(
+    ("after", "deadline", "look"),
+    [
+        (timedelta(0), None, 30),
+        (timedelta(0), NOW + seconds(12), 12),
+        (timedelta(0), NOW - seconds(12), 1),
+        (8 * HOUR - seconds(5), None, 5),
+        (8 * HOUR - seconds(5), NOW + 9 * HOUR, 5),
+        (9 * HOUR, None, 1),
+    ],
+)
+def test_the_next_look_is_in_time(after, deadline, look):
+    workspace = make_workspace(status=Status(idle_deadline=deadline))
+    assert next_look(workspace, NOW + after) == look

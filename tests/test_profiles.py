@@ -1,0 +1,112 @@
+"""The menu: what a configuration may hold, and how its mistakes are told."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hub.errors import ConfigurationError
+from hub.model import Content, Resources, RoleResources, Settings
+from hub.profiles import msgspec_camel, read_profiles, schema
+
+CONFIGURATION = Path(__file__).parents[1] / "podium_config.py"
+
+
+def test_a_profile_may_say_next_to_nothing():
+    profile = read_profiles({"bare": {}})["bare"]
+    assert (profile.name, profile.title, profile.workers, profile.clusters) == ("bare", "bare", 2, {})
+    assert profile.settings == Settings()
+
+
+def test_a_profile_may_say_everything_with_pythons_spelling_or_the_wires():
+    said = {
+        "title": "Big",
+        "description": "A big one.",
+        "image": "example/image:1",
+        "frameworks": ("dask",),
+        "clusters": {"dask": {"workers": 12}},
+        "workers": 3,
+        "max_workers": 12,
+        "resources": {"worker": {"cpu": 0.5, "memory": "2Gi"}},
+        "content": [{"git": "https://example.org/a.git", "path": "b"}],
+        "wall_time": 7200,
+        "idleTime": 600,
+        "launch_timeout": 60,
+    }
+    profile = read_profiles({"big": said})["big"]
+    assert profile.workers == 3
+    assert profile.clusters["dask"].workers == 12
+    assert profile.content == (Content(git="https://example.org/a.git", path="b"),)
+    assert profile.settings == Settings(
+        image="example/image:1",
+        frameworks=("dask",),
+        max_workers=12,
+        resources=RoleResources(worker=Resources(cpu=0.5, memory="2Gi")),
+        wall_time=7200,
+        idle_time=600,
+        launch_timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("configured", "message"),
+    [
+        ({}, "Podium.profiles: at least one profile is needed."),
+        ({"x": 3}, "Podium.profiles['x']: expected a dictionary of settings."),
+        ({"x": {"worker": 3}}, "Podium.profiles['x']: object contains unknown field worker"),
+        ({"x": {3: 3}}, "Podium.profiles['x']"),
+        ({"x": {"workers": -1}}, "Podium.profiles['x'], workers: expected int >= 0"),
+        ({"x": {"title": ""}}, "Podium.profiles['x'], title: expected str of length >= 1"),
+        ({"X y": {}}, "Podium.profiles['X y'], name: expected str matching regex"),
+        (
+            {"x": {"resources": {"worker": {"memory": "1 GB"}}}},
+            "Podium.profiles['x'], resources.worker.memory: ",
+        ),
+        ({"x": {"clusters": {"ray": {}}}}, "Podium.profiles['x'], clusters: invalid enum value 'ray'"),
+        ({"x": {"wall_time": 59}}, "Podium.profiles['x'], wallTime: expected int >= 60"),
+        (
+            {"x": {"frameworks": ["dask"], "clusters": {"spark": {}}}},
+            "Podium.profiles['x'], clusters.spark: not one of the profile's frameworks.",
+        ),
+        (
+            {"x": {"clusters": {"dask": {"workers": 9}}}},
+            "Podium.profiles['x'], clusters.dask: 9 workers are more than max_workers, 8.",
+        ),
+        (
+            {"x": {"clusters": {"dask": {}}, "workers": 5, "max_workers": 4}},
+            "Podium.profiles['x'], clusters.dask: 5 workers are more than max_workers, 4.",
+        ),
+        (
+            {"x": {"workers": 5, "max_workers": 4}},
+            "Podium.profiles['x'], workers: 5 workers are more than max_workers, 4.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_by_the_profile_and_its_setting(configured, message):
+    with pytest.raises(ConfigurationError) as refused:
+        read_profiles({"good": {}, **configured} if configured else {})
+    assert refused.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"),
+    [("max_workers", "maxWorkers"), ("git", "git"), ("idleTime", "idleTime"), ("a__b", "aB"), (3, 3)],
+)
+def test_spelling(name, wire):
+    assert msgspec_camel(name) == wire
+
+
+def test_the_profiles_that_come_with_podium_are_good():
+    c = SimpleNamespace(Podium=SimpleNamespace())
+    runpy.run_path(str(CONFIGURATION), {"get_config": lambda: c})
+    profiles = read_profiles(c.Podium.profiles)
+    assert list(profiles) == ["workshop", "spark", "notebook"]
+    assert list(profiles["workshop"].clusters) == ["dask", "ipyparallel"]
+
+
+def test_the_schema_names_every_setting():
+    text = str(schema())
+    assert all(name in text for name in ("maxWorkers", "wallTime", "launchTimeout", "clusters"))

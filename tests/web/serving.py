@@ -1,0 +1,299 @@
+"""The real web tier on a loopback socket, with a real store, and a browser to talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+from multidict import CIMultiDict
+from yarl import URL
+
+import hub.model
+from hub.app import MOST_BODY
+from hub.desired import context
+from hub.keys import Keys
+from hub.model import Status, Workspace
+from hub.profiles import read_profiles
+from hub.store.files import FileStore
+from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE, LocalSignIn, Person
+from hub.web.base import Site
+from hub.web.events import Watcher
+from hub.web.server import make_application
+from tests.builders import HUB_KEY, make_workspace
+from tests.web.upstream import Upstream, listening
+
+T = TypeVar("T")
+HOST = "127.0.0.1"
+PERSON, OTHER = "ada", "bob"
+TOKEN = "token-of-the-api-0123456789"
+CODE = "abcdefghijklmnop"
+COOKIE_SECRET = "secret-of-the-cookies-0123456789"
+XSRF = f"2|00000000|{'5e' * 16}|1700000000"
+MINE, THEIRS = "cluster-mine00", "cluster-theirs"
+PATIENCE = 20.0
+PROFILES: dict[str, object] = {
+    "workshop": {"title": "Workshop", "clusters": {"dask": {}, "ipyparallel": {}}, "max_workers": 8},
+    "notebook": {"title": "Notebook", "frameworks": ["dask"], "max_workers": 4},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, read to its end."""
+
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def location(self) -> str:
+        """Where a redirect leads."""
+        return self.headers["Location"]
+
+    @property
+    def message(self) -> str:
+        """The message of an error of the API."""
+        assert set(self.json) == {"error"}
+        assert set(self.json["error"]) == {"code", "message", "hint"}
+        return str(self.json["error"]["message"])
+
+    def cookie(self, name: str) -> str | None:
+        """The whole `Set-Cookie` of one name."""
+        return next((c for c in self.headers.getall("Set-Cookie", ()) if c.startswith(f"{name}=")), None)
+
+
+@dataclass
+class Web:
+    """A web tier that serves, its store, and what dashboards and notebooks are played by."""
+
+    site: Site
+    store: FileStore
+    watcher: Watcher
+    application: tornado.web.Application
+    port: int
+    upstream: Upstream
+    browser: aiohttp.ClientSession
+    own_ports: set[int] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{HOST}:{self.port}"
+
+    def credentials(self, who: str) -> dict[str, str]:
+        """What somebody sends along: a token, a signed cookie, or something that pretends to be one."""
+        match who:
+            case "nobody":
+                return {"Cookie": xsrf_cookie()}
+            case "token":
+                return {"Authorization": f"Bearer {TOKEN}"}
+            case "wrong token":
+                return {"Authorization": f"Bearer {TOKEN[:-1]}x"}
+            case "session":
+                return {"Cookie": f"{session_cookie(PERSON)}; {xsrf_cookie()}"}
+            case "forged cookie":
+                return {"Cookie": f"{session_cookie(PERSON, 'another secret')}; {xsrf_cookie()}"}
+            case "cookie of another":
+                return {"Cookie": f"{session_cookie(OTHER)}; {xsrf_cookie()}"}
+        raise AssertionError(who)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        who: str = "token",
+        *,
+        headers: Mapping[str, str] | None = None,
+        xsrf: str | None = XSRF,
+        **body: Any,
+    ) -> Answer:
+        """Send a request, exactly this one, and read the whole answer."""
+        sent = {**self.credentials(who), **({"X-XSRFToken": xsrf} if xsrf else {}), **(headers or {})}
+        url = URL(self.url + path, encoded=True)
+        async with self.browser.request(
+            method, url, headers=sent, allow_redirects=False, **body
+        ) as response:
+            return Answer(response.status, CIMultiDict(response.headers), await response.read())
+
+    async def raw(self, text: bytes) -> bytes:
+        """Send bytes, and read until the other end closes or a whole head has come."""
+        reader, writer = await asyncio.open_connection(HOST, self.port)
+        writer.write(text)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        return answer
+
+    async def add(self, name: str = MINE, owner: str = PERSON, **changes: Any) -> Workspace:
+        """A ready workspace, whose dashboards and notebook are the upstream; with the given status fields."""
+        spec = changes.pop("spec", {})
+        clusters = changes.pop("clusters", {"dask": None, "spark": 1})
+        made = await self.store.create(make_workspace(name=name, owner=owner, clusters=clusters, **spec))
+        fields = {
+            "phase": "Ready",
+            "url": f"/{name}/",
+            "endpoints": dict.fromkeys(("notebook", *clusters), self.upstream.url),
+            **changes,
+        }
+        return await self.store.update_status(hub.model.replace(made, status=Status(**fields)))
+
+    async def report(self, name: str = MINE, **fields: Any) -> Workspace:
+        """Write a status, as the controller does."""
+        present = await self.store.get(name)
+        assert present is not None
+        return await self.store.update_status(
+            hub.model.replace(present, status=hub.model.replace(present.status, **fields))
+        )
+
+    async def finish(self, name: str = MINE) -> None:
+        """Let a workspace that is being stopped be gone, as the controller does once nothing is left of it."""
+        present = await self.store.get(name)
+        assert present is not None
+        await self.store.update(hub.model.replace(present, metadata=hub.model.replace(present.metadata, finalizers=())))
+
+    async def keys(self, name: str = MINE) -> Keys:
+        """The secrets of a workspace."""
+        present = await self.store.get(name)
+        assert present is not None
+        return context(present, HUB_KEY).keys
+
+    async def everything(self) -> list[Workspace]:
+        """All objects, to be compared with what there was before."""
+        return await self.store.list()
+
+    def change_site(self, **changes: Any) -> None:
+        """Let handlers work with something else from now on."""
+        self.site = replace(self.site, **changes)
+        self.application.settings["site"] = self.site
+
+
+def session_cookie(name: str, secret: str = COOKIE_SECRET, clock: Callable[[], float] | None = None) -> str:
+    """A session cookie, signed."""
+    value = tornado.web.create_signed_value(secret, SESSION_COOKIE, name, clock=clock)
+    return f"{SESSION_COOKIE}={value.decode()}"
+
+
+def xsrf_cookie(value: str = XSRF) -> str:
+    """The cookie that an XSRF token has to match."""
+    return f"{XSRF_COOKIE}={value}"
+
+
+def page_xsrf(page: Answer) -> str:
+    """The XSRF token that a page gives to its script."""
+    found = re.search(r'<meta name="xsrf" content="([^"]+)">', page.text)
+    assert found
+    return found[1]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something comes true."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def serving(
+    directory: Path, token: str = TOKEN, code: str = CODE, hub_key: bytes = HUB_KEY
+) -> AsyncIterator[Web]:
+    """A web tier with an empty store in a directory, that serves while the context lasts."""
+    async with contextlib.AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(listening())
+        relayed = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        browser = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        store = FileStore(directory / "objects")
+        watcher = Watcher(store)
+        sockets = tornado.netutil.bind_sockets(0, HOST)
+        port = int(sockets[0].getsockname()[1])
+        own_ports: set[int] = set()
+        site = Site(
+            store=store,
+            watcher=watcher,
+            profiles=read_profiles(PROFILES),
+            unavailable={"spark": "Spark cannot run here. There is no Java."},
+            sign_in=LocalSignIn(Person(PERSON), token, code, COOKIE_SECRET, public_port=port, web_port=port),
+            hub_key=hub_key,
+            session=relayed,
+            own_port=own_ports.__contains__,
+            kept="Its home folder is kept.",
+        )
+        application = make_application(site)
+        server = tornado.httpserver.HTTPServer(application, max_body_size=MOST_BODY)
+        server.add_sockets(sockets)
+        watching = asyncio.create_task(watcher.run())
+        try:
+            yield Web(site, store, watcher, application, port, upstream, browser, own_ports)
+        finally:
+            server.stop()
+            await browser.close()
+            await server.close_all_connections()
+            watching.cancel()
+            await asyncio.gather(watching, *application.settings["background"], return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A web tier that serves in another thread, for what blocks."""
+
+    web: Web
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Do something where the web tier is."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
+
+    @contextmanager
+    def beside(self, coroutine: Coroutine[Any, Any, None]) -> Iterator[None]:
+        """Do something there meanwhile."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            yield
+        except BaseException:
+            future.cancel()
+            raise
+        future.result(PATIENCE)
+
+
+@contextmanager
+def serving_elsewhere(directory: Path, **secrets: Any) -> Iterator[Elsewhere]:
+    """A web tier in a thread of its own."""
+    started: Future[tuple[Elsewhere, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        async with serving(directory, **secrets) as web:
+            ended = asyncio.Event()
+            started.set_result((Elsewhere(web, asyncio.get_running_loop()), ended))
+            await ended.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(asyncio.run, serve())
+        running.add_done_callback(lambda done: started.done() or started.set_exception(done.exception()))
+        elsewhere, ended = started.result(PATIENCE)
+        try:
+            yield elsewhere
+        finally:
+            elsewhere.loop.call_soon_threadsafe(ended.set)
+            running.result(PATIENCE)
