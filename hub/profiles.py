@@ -60,7 +60,7 @@ def _read(name: str, values: object) -> Profile:
         # The author wrote max_workers where the wire says maxWorkers.
         message = re.sub(r"(?<=[a-z])[A-Z]", lambda letter: "_" + letter[0].lower(), error.message)
         raise ConfigurationError(message, "See `podium --help-all` for what a profile may hold.") from None
-    for framework, cluster in profile.clusters.items():
+    for framework in profile.clusters:
         if framework not in profile.frameworks:
             raise ConfigurationError(f"{where}, clusters.{framework}: not one of the profile's frameworks.")
     asked = {f"clusters.{name}.workers": cluster.workers for name, cluster in profile.clusters.items()}

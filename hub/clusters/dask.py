@@ -31,7 +31,7 @@ WORKER_SETTINGS = {
 
 
 GRACE = 3
-"""Seconds. A drained worker ends at once; one whose scheduler ends with it would look for that one for long."""
+"""Seconds. A drained worker ends at once; one whose scheduler is gone would go on looking for it."""
 
 
 class _Worker(msgspec.Struct, frozen=True):

@@ -188,7 +188,7 @@ def files(context: Context, own: Mapping[str, str], level: str) -> dict[str, str
         "spark.network.crypto.enabled": "true",
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
-        # How long an executor that leaves rests before it looks for more to give away, and at last finds none.
+        # How long an executor that leaves rests until it looks for more to give away, and at last finds none.
         "spark.storage.decommission.replicationReattemptInterval": "1s",
         "spark.ui.filters": jws,
         f"spark.{jws}.param.secretKey": urlsafe(keys.raw("spark-ui")),

@@ -95,9 +95,8 @@ class WorkspacePageHandler(PageHandler):
         self.page(
             "workspace.html",
             workspace=as_json(workspace),
-            profile=shown(profile, self.site.unavailable)
-            if profile
-            else {"title": workspace.spec.profile, "frameworks": []},
+            profile=profile.title if profile else workspace.spec.profile,
+            frameworks=[(name, CLUSTERS[name].title) for name in workspace.spec.settings.frameworks],
             unavailable=dict(self.site.unavailable),
             kept=self.site.kept,
         )

@@ -147,6 +147,20 @@ class Web:
             await writer.wait_closed()
         return answer
 
+    async def handshake(self, path: str, headers: Mapping[str, str]) -> int:
+        """The status that a WebSocket's handshake is answered with."""
+        lines = {
+            "Host": f"{HOST}:{self.port}",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            **headers,
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        answer = await self.raw(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+        return int(answer.split()[1])
+
     async def add(self, name: str = MINE, owner: str = PERSON, **changes: Any) -> Workspace:
         """A ready workspace, whose dashboards and notebook are the upstream; with the given status fields."""
         spec = changes.pop("spec", {})
@@ -223,7 +237,11 @@ async def serving(
     async with contextlib.AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(listening())
         relayed = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        browser = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        browser = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=PATIENCE)
+            )
+        )
         store = FileStore(directory / "objects")
         watcher = Watcher(store)
         sockets = tornado.netutil.bind_sockets(0, HOST)

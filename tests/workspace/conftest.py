@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ import aiohttp
 import psutil
 import pytest
 
-from hub.clusters.base import Context, Request
+from hub.clusters.base import Context, NotebookPart, Request
 from hub.keys import Keys
 from hub.model import Resources, RoleResources, Settings
 from hub.ports import HOST, Ports
@@ -30,6 +31,7 @@ from hub.tools import workspace_python
 from hub.workload import Workload, render
 
 PACKAGE = Path(__file__).parents[2] / "images" / "workspace"
+sys.path.append(str(PACKAGE))  # for what can be tried without the workspace's packages
 DEADLINE = 60.0
 CONTEXT = Context(
     name="cluster-abc123",
@@ -101,50 +103,41 @@ class Site:
         """The address of a port such as `notebook.http`."""
         return f"http://{HOST}:{self._port(port)}{path}"
 
-    def start(self, workload: Workload, instance: str = "", env: Mapping[str, str] | None = None) -> None:
+    def start(self, workload: Workload, instance: str = "", said_to: bool = False) -> subprocess.Popen[str]:
         """Start one instance of a workload.
 
         Args:
             instance: its name; by default the workload's.
-            env: added to the workload's environment.
+            said_to: whether the process is for `Inside`.
         """
         instance = instance or workload.name
         rendered = render(workload, lambda reference: self._lookup(workload, instance, reference))
         for path, text in rendered.files.items():
-            place = self.home / path[2:] if path.startswith("~/") else self.files(workload) / path
+            place = self.home / path[2:] if path.startswith("~/") else self._files(workload) / path
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             place.write_text(text)
             place.chmod(0o600)
         log = self._stack.enter_context(self.log(instance).open("ab"))
-        self._processes[instance] = subprocess.Popen(
-            rendered.command,
-            env={**self._environment(), **rendered.env, **(env or {})},
-            cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-    def inside(self, env: Mapping[str, str], workload: Workload) -> Inside:
-        """Start a Python with a notebook's environment, as a kernel would have it."""
-        values = {
-            name: render_text(value, lambda reference: self._lookup(workload, workload.name, reference))
-            for name, value in env.items()
-        }
-        log = self._stack.enter_context(self.log("inside").open("ab"))
         process = subprocess.Popen(
-            ["python", "-u", "-c", REPL],
-            env={**self._environment(), **values},
+            rendered.command,
+            env={**self._environment(), **rendered.env},
             cwd=self.home,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE if said_to else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if said_to else log,
             stderr=log,
             text=True,
             start_new_session=True,
         )
-        self._processes[f"inside-{process.pid}"] = process
-        return Inside(process)
+        self._processes[instance] = process
+        return process
+
+    def inside(self, part: NotebookPart | None = None) -> Inside:
+        """Start a Python as a kernel of the notebook would be, with what a framework puts there."""
+        part = part or NotebookPart()
+        name = f"inside-{len(self._processes)}"
+        command = ("python", "-u", "-c", REPL)
+        workload = Workload(name, "notebook", "", command, env=part.env, files=part.files)
+        return Inside(self.start(workload, said_to=True))
 
     def end(self, instance: str, grace: float = 10) -> int:
         """End an instance and all its descendants; returns its exit code."""
@@ -158,6 +151,7 @@ class Site:
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()
+        # Kernels and the like have sessions of their own.
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
@@ -185,10 +179,6 @@ class Site:
         """Where an instance's output is."""
         return self._directory / f"{instance}.log"
 
-    def files(self, workload: Workload) -> Path:
-        """The folder of a workload's own files."""
-        return self._directory / "files" / workload.name
-
     def _environment(self) -> dict[str, str]:
         return {
             "PATH": os.pathsep.join([str(workspace_python().parent), os.environ["PATH"]]),
@@ -198,10 +188,13 @@ class Site:
             "LANG": "C.UTF-8",
         }
 
+    def _files(self, workload: Workload) -> Path:
+        return self._directory / "files" / workload.name
+
     def _lookup(self, workload: Workload, instance: str, reference: str) -> str:
         known = {
             "home": str(self.home),
-            "files": str(self.files(workload)),
+            "files": str(self._files(workload)),
             "instance": instance,
             "host": HOST,
         }
@@ -213,11 +206,6 @@ class Site:
         if name not in self._numbers:
             self._numbers[name] = self._ports.take()
         return self._numbers[name]
-
-
-def render_text(text: str, lookup: Callable[[str], str]) -> str:
-    """Fill in the references of one text."""
-    return render(Workload("any", "notebook", "", (text,)), lookup).command[0]
 
 
 async def eventually(what: Callable[[], Awaitable[Any]], seconds: float = DEADLINE) -> Any:

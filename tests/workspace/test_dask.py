@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -69,7 +70,7 @@ class Cluster:
         for instance in instances:
             self.site.start(self.worker, instance)
         for instance in instances:
-            await eventually(lambda instance=instance: self.worker_state(instance))
+            await eventually(partial(self.worker_state, instance))
 
     async def drain(self, *instances: str) -> None:
         """Ask workers to finish."""
@@ -114,7 +115,7 @@ async def cluster(scheduler: Site) -> AsyncIterator[Cluster]:
     await eventually(answers)
     for left in ("gate", "executed"):
         (scheduler.home / left).unlink(missing_ok=True)
-    client = scheduler.inside(DASK.notebook(CONTEXT).env, DASK.scheduler(CONTEXT))
+    client = scheduler.inside(DASK.notebook(CONTEXT))
     await client.run(FUNCTIONS)
     cluster = Cluster(scheduler, client)
     yield cluster
@@ -134,7 +135,7 @@ async def test_a_bare_client_computes_on_the_workers_and_knows_its_dashboard(clu
 
 async def test_who_does_not_speak_tls_with_our_certificate_is_refused(cluster: Cluster) -> None:
     port = urlsplit(cluster.site.url("dask-scheduler.comm")).port
-    stranger = cluster.site.inside({}, cluster.worker)
+    stranger = cluster.site.inside()
     with pytest.raises(RuntimeError, match="OSError"):
         await stranger.run(
             f"from distributed import Client; Client('tcp://{HOST}:{port}', timeout=2).scheduler_info()"
@@ -267,7 +268,7 @@ async def test_a_shrink_during_a_computation_loses_nothing_and_repeats_nothing(c
 
     (cluster.site.home / "gate").touch()
     for instance in ("dask-worker-2", "dask-worker-3"):
-        await eventually(lambda instance=instance: cluster.drained(instance))
+        await eventually(partial(cluster.drained, instance))
         assert cluster.site.running(instance), "ending it is the hub's to do"
     await cluster.end("dask-worker-2", "dask-worker-3")
 
@@ -296,7 +297,7 @@ async def test_all_workers_may_leave_when_there_is_nothing_to_lose(cluster: Clus
     await cluster.grow("dask-worker-1", "dask-worker-2")
     await cluster.drain("dask-worker-1", "dask-worker-2", "dask-worker-99")
     for instance in ("dask-worker-1", "dask-worker-2"):
-        await eventually(lambda instance=instance: cluster.drained(instance))
+        await eventually(partial(cluster.drained, instance))
 
 
 async def test_a_new_worker_under_an_old_name_is_not_draining(cluster: Cluster) -> None:

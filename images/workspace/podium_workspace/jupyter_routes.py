@@ -84,6 +84,9 @@ class Onward(JupyterHandler):
     JupyterLab's Dask extension takes every address without a host for one below the notebook's.
     """
 
+    def _log(self) -> None:
+        """Leave it out of the log: an open Dask panel asks every few seconds."""
+
     @web.authenticated
     def get(self, route: str) -> None:
         """Send the browser on."""

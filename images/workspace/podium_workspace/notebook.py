@@ -11,6 +11,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,10 @@ def settings(name: str, home: Path, host: str, port: int, files: Path, landing: 
 
 def runtime_folder() -> Path:
     """A folder that only we can read, removed when we end, whose path leaves room for sockets in it."""
-    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it safe
-        folder = Path(tempfile.mkdtemp(prefix="podium-", dir=parent))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        if len(f"{folder}/kernel-{'0' * 36}-ipc-99") <= LONGEST_SOCKET:
-            break
+    longest = f"{tempfile.gettempdir()}/podium-{'0' * 8}/kernel-{'0' * 36}-ipc-99"
+    parent = tempfile.gettempdir() if len(longest) <= LONGEST_SOCKET else "/tmp"  # noqa: S108 - mkdtemp is safe
+    folder = Path(tempfile.mkdtemp(prefix="podium-", dir=parent))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
@@ -67,16 +67,19 @@ def prepare(name: str, home: Path, host: str, port: int, files: Path) -> ServerA
     fetching = content.Fetching(wanted, home)
     os.environ["JUPYTER_RUNTIME_DIR"] = str(runtime_folder())
     # Takes a second or so, in which git gets ahead.
+    from jupyter_server.utils import JupyterServerAuthWarning
     from jupyterlab.labapp import LabApp
 
     from podium_workspace import jupyter_access, jupyter_routes
 
+    # It names handlers that forget to ask who it is; `allow_unauthenticated_access` asks in their stead.
+    warnings.filterwarnings("ignore", category=JupyterServerAuthWarning)
     jupyter_access.Owner.secret = tokens.read(str(files / "notebook" / "token"))
-    warnings = fetching.warnings()
+    troubles = fetching.warnings()
     chosen = settings(name, home, host, port, files, content.landing(wanted, home))
     app = LabApp.initialize_server(argv=[f"--{key}={value}" for key, value in chosen.items()])
     app.web_app.settings["login_url"] = f"/workspaces/{name}/open"
-    app.io_loop.add_callback(jupyter_routes.add(app, name, warnings).start)
+    app.io_loop.add_callback(jupyter_routes.add(app, name, troubles).start)
     return app
 
 

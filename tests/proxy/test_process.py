@@ -1,0 +1,184 @@
+"""The proxy's process: started, found again by the next hub, replaced when it dies, ended without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from hub.errors import ConfigurationError
+from hub.ports import HOST, Ports
+from hub.processes import find
+from hub.tools import configurable_http_proxy
+from proxy.chp import ProxyClient, RouteKeeper
+from proxy.process import ProxyProcess
+from proxy.routes import SENTINEL
+from tests.proxy.conftest import TOKEN
+from tests.proxy.test_chp import A, FIXED, WEB, equal, running
+from tests.waiting import until
+
+
+@pytest_asyncio.fixture
+async def ports():
+    held = Ports()
+    yield held
+    held.close()
+
+
+@pytest.fixture
+def make(hub_id, ports, tmp_path):
+    """Proxies of one hub, one after the other."""
+
+    def make(port, hub=hub_id, command=None, log="proxy.log"):
+        return ProxyProcess(
+            command or configurable_http_proxy(),
+            hub,
+            HOST,
+            port,
+            TOKEN,
+            tmp_path / log,
+            {"PATH": os.environ["PATH"]},
+            ports,
+        )
+
+    return make
+
+
+def nothing() -> None:
+    """Told when the proxy was started again, by those who do not mind."""
+
+
+def pids(hub):
+    return [found.pid for found in find(hub) if found.main]
+
+
+async def test_it_serves_on_its_port_and_takes_routes_with_its_token(make, ports, session, hub_id):
+    port = ports.take()
+    proxy = make(port)
+    await proxy.start(nothing)
+    client = ProxyClient(session, lambda: proxy.api, TOKEN)
+    await client.add("/x", WEB)
+    assert await client.routes() == {"/x": WEB}
+    async with session.get(f"http://{HOST}:{port}/nothing") as response:
+        assert response.status == 404
+        assert "<html" in (await response.text()).lower()
+    assert len(pids(hub_id)) == 1
+    await proxy.end()
+    assert find(hub_id) == []
+
+
+async def test_it_says_nothing_to_those_without_the_token(make, ports, session):
+    proxy = make(ports.take())
+    await proxy.start(nothing)
+    async with session.get(f"{proxy.api}/api/routes") as response:
+        assert response.status == 403
+    await proxy.end()
+
+
+@pytest.mark.usefixtures("may_abandon")
+async def test_the_next_hub_finds_it_with_all_its_routes(make, ports, session, hub_id):
+    port = ports.take()
+    first = make(port)
+    await first.start(nothing)
+    await ProxyClient(session, lambda: first.api, TOKEN).add(SENTINEL, WEB)
+    before = pids(hub_id)
+    first.abandon()
+    second = make(port)
+    await second.start(nothing)
+    assert pids(hub_id) == before
+    assert second.api == first.api
+    assert await ProxyClient(session, lambda: second.api, TOKEN).routes() == {SENTINEL: WEB}
+    await second.end()
+    assert find(hub_id) == []
+
+
+@pytest.mark.usefixtures("may_abandon")
+async def test_one_that_was_found_is_replaced_when_it_dies(make, ports, hub_id):
+    port = ports.take()
+    first = make(port)
+    await first.start(nothing)
+    first.abandon()
+    second = make(port)
+    told = []
+    await second.start(lambda: told.append(True))
+    (old,) = pids(hub_id)
+    os.kill(old, signal.SIGKILL)
+    await until("it is started again", lambda: told)
+    (new,) = pids(hub_id)
+    assert new != old
+    await second.end()
+
+
+async def test_killed_it_comes_back_with_all_routes(make, ports, session, hub_id):
+    proxy = make(ports.take())
+    client = ProxyClient(session, lambda: proxy.api, TOKEN)
+    keeper = RouteKeeper(client, WEB)
+    await proxy.start(keeper.restarted)
+    async with running(keeper):
+        await keeper.put("cluster-aaaaaa", A)
+        (old,) = pids(hub_id)
+        os.kill(old, signal.SIGKILL)
+        await until("it is started again", lambda: pids(hub_id) not in ([], [old]))
+        await equal(client, {**FIXED, **A})
+    await proxy.end()
+
+
+@pytest.mark.usefixtures("may_abandon")
+async def test_one_that_serves_another_port_is_ended_first(make, ports, hub_id):
+    first = make(ports.take())
+    await first.start(nothing)
+    before = pids(hub_id)
+    first.abandon()
+    second = make(ports.take())
+    await second.start(nothing)
+    (pid,) = pids(hub_id)
+    assert pid not in before
+    await second.end()
+
+
+async def test_two_hubs_have_a_proxy_each(make, ports, hub_id):
+    one, other = make(ports.take()), make(ports.take(), hub=f"{hub_id}x", log="other.log")
+    await one.start(nothing)
+    await other.start(nothing)
+    try:
+        assert one.api != other.api
+        await one.end()
+        assert pids(hub_id) == []
+        assert len(pids(f"{hub_id}x")) == 1
+    finally:
+        await other.end()
+    assert find(f"{hub_id}x") == []
+
+
+async def test_a_port_that_is_taken_is_named(make):
+    with contextlib.closing(socket.create_server((HOST, 0))) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"Port {port} cannot be used") as refused:
+            await make(port).start(nothing)
+        assert f"PORT={port + 1}" in refused.value.hint
+
+
+async def test_a_program_that_cannot_run_is_told_with_its_last_words(make, ports, hub_id):
+    port = ports.take()
+    with pytest.raises(ConfigurationError, match=rf"on port {port}\.\nno such luck"):
+        await make(port, command=["sh", "-c", "echo no such luck; exit 3"]).start(nothing)
+    assert find(hub_id) == []
+
+
+async def test_an_api_that_moved_is_followed(make, ports, session):
+    port = ports.take()
+    first, second = make(port), make(port)
+    client = ProxyClient(session, lambda: (second if second.api != f"http://{HOST}:0" else first).api, TOKEN)
+    await first.start(nothing)
+    assert await client.routes() == {}
+    await first.end()
+    with pytest.raises(aiohttp.ClientError):
+        await client.routes()
+    await second.start(nothing)
+    assert await client.routes() == {}
+    await second.end()
