@@ -37,7 +37,7 @@ Quantity = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)" + END, max_len
 GitAddress = Annotated[
     str,
     Meta(
-        pattern=r"^(https?|ssh|git|file)://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+" + END,
+        pattern=r"^(https?|ssh|git|file)://[A-Za-z0-9._~/\[][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*" + END,
         max_length=2048,
     ),
 ]

@@ -77,8 +77,11 @@ class Process:
         self._watch.cancel()
 
     async def _wait(self) -> None:
-        await _gone(self.pid)
-        code = self._popen.wait() if self._popen else None
+        if self._popen is not None and not hasattr(os, "pidfd_open"):
+            code: int | None = await asyncio.to_thread(self._popen.wait)
+        else:
+            await _gone(self.pid)
+            code = self._popen.wait() if self._popen else None
         self._ended.set_result(code)
 
 

@@ -16,7 +16,6 @@ from hub.model import (
     Phase,
     Status,
     Workspace,
-    replace,
 )
 from hub.observed import Instance, Observed
 
@@ -187,16 +186,7 @@ def _history(
     entries = (*before, HistoryEntry(phase=phase, reason=reason, at=now))
     if len(entries) <= MOST_HISTORY:
         return entries
-    # The way to the first Ready is kept: it tells how long the launch took, and that it succeeded.
-    ready = next((place for place, entry in enumerate(entries) if entry.phase == "Ready"), 0)
-    head = (
-        entries[: min(ready + 1, MOST_HISTORY // 2)]
-        if ready < MOST_HISTORY // 2
-        else (entries[0], entries[ready])
-    )
-    return (*head, *entries[-(MOST_HISTORY - len(head)) :])
-
-
-def unchanged(one: Status, other: Status) -> bool:
-    """Whether two reports say the same, so that no write is needed."""
-    return replace(one) == replace(other)
+    # The click and the first Ready are kept: they tell how long the launch took, and that it succeeded.
+    older, newer = entries[: 2 - MOST_HISTORY], entries[2 - MOST_HISTORY :]
+    ready = next((entry for entry in older if entry.phase == "Ready"), None)
+    return (older[0], *((ready,) if ready else ()), *newer)

@@ -48,7 +48,9 @@ def test_who_holds_connections_to_a_port(port, accounts):
     assert clients(ROWS, port) == accounts
 
 
-@pytest.mark.parametrize(("local", "port", "accounts"), [(40960, 8000, {1001}), (40961, 8000, set()), (8000, 40960, {1000})])
+@pytest.mark.parametrize(
+    ("local", "port", "accounts"), [(40960, 8000, {1001}), (40961, 8000, set()), (8000, 40960, {1000})]
+)
 def test_who_holds_one_connection(local, port, accounts):
     assert client(ROWS, local, port) == accounts
 

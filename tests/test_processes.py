@@ -45,7 +45,9 @@ def pids(hub, instance="worker-1"):
     return [found.pid for found in find(hub) if found.mark.instance == instance]
 
 
-@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9), ("kill -TERM $$", -15)])
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9), ("kill -TERM $$", -15)]
+)
 async def test_how_it_ended_is_known(start, script, code):
     process = start("sh", "-c", script)
     assert await process.ended() == code
@@ -94,7 +96,9 @@ async def test_arguments_arrive_as_they_are(start, tmp_path):
 
 
 async def test_it_has_no_input_and_a_session_of_its_own(start, tmp_path):
-    process = start(PYTHON, "-c", "import os; print(ascii(input), os.getsid(0) == os.getpid(), os.read(0, 9))")
+    process = start(
+        PYTHON, "-c", "import os; print(ascii(input), os.getsid(0) == os.getpid(), os.read(0, 9))"
+    )
     await process.ended()
     assert (tmp_path / "worker-1.log").read_text().strip().endswith("True b''")
 

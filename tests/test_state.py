@@ -77,7 +77,9 @@ def test_the_lock_ends_with_its_process_and_children_do_not_keep_it(tmp_path):
 @pytest.mark.parametrize("where", ["file/state", "file"])
 def test_a_directory_that_cannot_be_is_told(tmp_path, where):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match=r"cannot be used: (Not a directory|File exists)\.") as refused:
+    with pytest.raises(
+        ConfigurationError, match=r"cannot be used: (Not a directory|File exists)\."
+    ) as refused:
         State(tmp_path / where).open()
     assert refused.value.hint == "Choose another with --state."
 
@@ -119,7 +121,9 @@ def test_a_token_may_be_given_and_clients_find_that(state, monkeypatch):
     assert state.read_token() == "given-token-of-a-test" != made
 
 
-@pytest.mark.parametrize("given", ["", "short", "x" * 15, "x" * 513, "sixteen letters!", "line-end-at-end-0123\n", "ü" * 20])
+@pytest.mark.parametrize(
+    "given", ["", "short", "x" * 15, "x" * 513, "sixteen letters!", "line-end-at-end-0123\n", "ü" * 20]
+)
 def test_a_token_that_cannot_be_one_is_refused(state, monkeypatch, given):
     monkeypatch.setenv(TOKEN_VARIABLE, given)
     with pytest.raises(ConfigurationError, match=f"{TOKEN_VARIABLE} is not usable"):

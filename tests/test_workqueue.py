@@ -157,7 +157,8 @@ def test_closing_drops_what_is_for_later():
 
 
 ACTIONS = st.lists(
-    st.tuples(st.sampled_from(["add", "later", "get", "done", "fail", "wait"]), st.sampled_from("abc")), max_size=40
+    st.tuples(st.sampled_from(["add", "later", "get", "done", "fail", "wait"]), st.sampled_from("abc")),
+    max_size=40,
 )
 
 

@@ -25,8 +25,9 @@ SCRATCH = "@{home}/.cache/podium/spark"
 LEAST_HEAP = 512
 """Mebibytes below which Spark starts neither a driver nor an executor. Source: `UnifiedMemoryManager`."""
 FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""Master, worker and driver plan and pass on, and do not compute. So they need half the processor time until
+they are up, and master and worker 60 MB less each; executors are left as they are, for they do compute."""
 DAEMON = {"SPARK_DAEMON_MEMORY": "128m", "SPARK_DAEMON_JAVA_OPTS": FRUGAL}
-"""Master and worker do little themselves; so they start with a third of the processor time and 60 MB less."""
 LOGGING = """\
 rootLogger.level = {level}
 rootLogger.appenderRef.stderr.ref = stderr
@@ -111,6 +112,7 @@ class Spark:
             "spark.master": MASTER,
             "spark.driver.host": "@{host}",
             "spark.driver.memory": f"{heap(resources.notebook)}m",
+            "spark.driver.defaultJavaOptions": FRUGAL,
             "spark.executor.cores": str(cores(resources.worker)),
             "spark.executor.memory": f"{heap(resources.worker)}m",
             # Each session takes whatever port is free for its pages; the master knows it and relays to it.

@@ -91,7 +91,8 @@ def derive(hub_key: bytes, purpose: str) -> str:
 def host_allowed(host: str) -> bool:
     """Whether a Host header names this machine; any other name was led here (DNS rebinding)."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        parts = urlsplit(f"//{host}")
+        name, _ = parts.hostname or "", parts.port  # a port that is no number raises, too
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

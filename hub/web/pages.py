@@ -183,6 +183,12 @@ class HealthHandler(BaseHandler):
 class StaticHandler(tornado.web.StaticFileHandler):
     """Styles and scripts."""
 
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        try:
+            return super().validate_absolute_path(root, absolute_path)
+        except ValueError:
+            raise tornado.web.HTTPError(404) from None
+
     def set_extra_headers(self, path: str) -> None:
         self.set_header("X-Content-Type-Options", "nosniff")
 
@@ -213,5 +219,5 @@ ROUTES = [
     (rf"/workspaces/({NAME})/open", OpenHandler),
     (r"/sign-in", SignInHandler),
     (r"/sign-out", SignOutHandler),
-    (r"/healthz|/readyz", HealthHandler),
+    (r"/(?:healthz|readyz)", HealthHandler),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections.abc import Iterator
@@ -62,7 +63,9 @@ def photograph(page: Page, name: str) -> None:
 def links_below(page: Page, prefix: str) -> set[str]:
     """The addresses below a path that a page links to, without fragments."""
     found = page.eval_on_selector_all("a[href]", "all => all.map(each => each.getAttribute('href'))")
-    absolute = {urldefrag(urljoin(page.url, href)).url for href in found if not href.startswith(("javascript:", "#"))}
+    absolute = {
+        urldefrag(urljoin(page.url, href)).url for href in found if not href.startswith(("javascript:", "#"))
+    }
     return {url for url in absolute if urlsplit(url).path.startswith(prefix)}
 
 
@@ -78,7 +81,7 @@ def follow_links(page: Page, prefix: str, most: int = 60) -> dict[str, int]:
         seen[url] = response.status
         if "text/html" in response.headers.get("content-type", ""):
             hrefs = re.findall(r"<a[^>]+href=[\"']([^\"'#]+)", response.text())
-            more = {urldefrag(urljoin(response.url, href)).url for href in hrefs}
+            more = {urldefrag(urljoin(response.url, html.unescape(href))).url for href in hrefs}
             waiting += sorted(u for u in more - seen.keys() if urlsplit(u).path.startswith(prefix))
     return seen
 
@@ -94,8 +97,8 @@ class Notebook:
         self._page = page
         page.locator(".jp-LauncherCard[data-category='Notebook']").first.click()
         expect(page.locator(".jp-NotebookPanel")).to_be_visible(timeout=60_000)
-        idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-        expect(idle.first).to_be_visible(timeout=60_000)
+        # JupyterLab runs nothing before it has a kernel, and only its status bar tells when that is.
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("(ipykernel) | Idle", timeout=60_000)
         self._count = 0
 
     def run(self, code: str, says: str, patience: float = 90) -> None:

@@ -105,7 +105,9 @@ def own_proxy() -> Iterator[RealProxy]:
 class Recorder(ProxyClient):
     """A client that notes what it changed."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: Callable[[], str], token: str = TOKEN) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, address: Callable[[], str], token: str = TOKEN
+    ) -> None:
         super().__init__(session, address, token)
         self.changes: list[tuple[str, str]] = []
 

@@ -46,8 +46,12 @@ TABLES = st.dictionaries(st.sampled_from(["/", "/a", "/b", "/c", "/d"]), st.samp
 @given(TABLES, TABLES)
 def test_a_difference_leads_to_what_is_wanted_and_touches_nothing_that_is_right(present, wanted):
     changes = diff(present, wanted)
-    applied = {path: target for path, target in {**present, **changes.add}.items() if path not in changes.remove}
+    applied = {
+        path: target for path, target in {**present, **changes.add}.items() if path not in changes.remove
+    }
     assert applied == wanted
     assert not [path for path in changes.add if present.get(path) == wanted[path]]
     assert diff(applied, wanted) == Changes({}, ())
-    assert list(changes.add) == [path for path in wanted if path in changes.add], "in order, the sentinel last"
+    assert list(changes.add) == [path for path in wanted if path in changes.add], (
+        "in order, the sentinel last"
+    )

@@ -132,9 +132,7 @@ class Web:
         """Send a request, exactly this one, and read the whole answer."""
         sent = {**self.credentials(who), **({"X-XSRFToken": xsrf} if xsrf else {}), **(headers or {})}
         url = URL(self.url + path, encoded=True)
-        async with self.browser.request(
-            method, url, headers=sent, allow_redirects=False, **body
-        ) as response:
+        async with self.browser.request(method, url, headers=sent, allow_redirects=False, **body) as response:
             return Answer(response.status, CIMultiDict(response.headers), await response.read())
 
     async def raw(self, text: bytes) -> bytes:
@@ -186,7 +184,9 @@ class Web:
         """Let a workspace that is being stopped be gone, as the controller does once nothing is left of it."""
         present = await self.store.get(name)
         assert present is not None
-        await self.store.update(hub.model.replace(present, metadata=hub.model.replace(present.metadata, finalizers=())))
+        await self.store.update(
+            hub.model.replace(present, metadata=hub.model.replace(present.metadata, finalizers=()))
+        )
 
     async def keys(self, name: str = MINE) -> Keys:
         """The secrets of a workspace."""

@@ -205,5 +205,3 @@ async def test_the_notebooks_own_path_says_nothing_to_strangers(web: Web) -> Non
     assert (led.status, led.location) == (302, f"/workspaces/{MINE}?launched=1")
     await web.add(THEIRS, owner="bob")
     assert (await web.ask("GET", f"/{THEIRS}/lab", "session")).status == 404
-
-

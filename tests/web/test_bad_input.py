@@ -79,14 +79,27 @@ LAUNCH_ROWS: list[tuple[object, str]] = [
     (spec(clusters={"dask": {"worker": 2}}), "worker"),
     ({"spec": {"profile": "notebook", "clusters": {"spark": {}}}}, "spec.clusters.spark"),
     ({"spec": {"profile": "notebook", "workers": 5}}, "spec.workers"),
-    *(({"spec": {"profile": value}}, "spec.profile") for value in [*HOSTILE, "work", "Workshop", None, 1, [], {}]),
+    *(
+        ({"spec": {"profile": value}}, "spec.profile")
+        for value in [*HOSTILE, "work", "Workshop", None, 1, [], {}]
+    ),
     ({"spec": {}}, "profile"),
     ({}, "spec"),
     *(({"spec": value}, "spec") for value in NOT_OBJECTS),
     *((value, "object") for value in NOT_OBJECTS),
     *(
         (spec(**{name: "x"}), name)
-        for name in ("owner", "expires", "touched", "settings", "image", "resources", "wallTime", "Workers", "x")
+        for name in (
+            "owner",
+            "expires",
+            "touched",
+            "settings",
+            "image",
+            "resources",
+            "wallTime",
+            "Workers",
+            "x",
+        )
     ),
     *(({**spec(), name: {}}, name) for name in ("metadata", "status", "kind", "apiVersion", "x")),
     (spec(settings={"maxWorkers": 1000}), "settings"),
@@ -100,21 +113,73 @@ LAUNCH_ROWS: list[tuple[object, str]] = [
     *(
         (content(git=value), "spec.content[0].git")
         for value in (
-            *("ext::sh -c touch% /tmp/x", "ext::sh", "--upload-pack=touch x", "-u", "/etc", "~/x", "example.org:x.git"),
-            *("https://a b/", "https://a/\n--upload-pack=x", "https://a/\r\nb", "fd::17", "http://", "gopher://x/y"),
-            *("ssh://-oProxyCommand=id/x", "https://" + "a" * 2048, 'https://a/"b"', "https://a/`id`", "https://a/\\b"),
-            *(" https://example.org/x.git", "HTTPS://example.org/x.git\n", "https:example.org", "javascript:alert(1)"),
+            *(
+                "ext::sh -c touch% /tmp/x",
+                "ext::sh",
+                "--upload-pack=touch x",
+                "-u",
+                "/etc",
+                "~/x",
+                "example.org:x.git",
+            ),
+            *(
+                "https://a b/",
+                "https://a/\n--upload-pack=x",
+                "https://a/\r\nb",
+                "fd::17",
+                "http://",
+                "gopher://x/y",
+            ),
+            *(
+                "ssh://-oProxyCommand=id/x",
+                "https://" + "a" * 2048,
+                'https://a/"b"',
+                "https://a/`id`",
+                "https://a/\\b",
+            ),
+            *(
+                " https://example.org/x.git",
+                "HTTPS://example.org/x.git\n",
+                "https:example.org",
+                "javascript:alert(1)",
+            ),
         )
     ),
     *(
         (content(ref=value), "spec.content[0].ref")
-        for value in (*[h for h in HOSTILE if h], "-x", "--upload-pack=x", ".", "../x", "a b", "a;b", "a~1", None, 5)
+        for value in (
+            *[h for h in HOSTILE if h],
+            "-x",
+            "--upload-pack=x",
+            ".",
+            "../x",
+            "a b",
+            "a;b",
+            "a~1",
+            None,
+            5,
+        )
     ),
     *(
         (content(path=value), "spec.content[0].path")
         for value in (
             *[h for h in HOSTILE if h and h != LONG],
-            *("/etc", "../x", "a/../b", "a/..", "./a", "a//b", "-x", "a/-x", "~", "a\\b", "x" * 513, "a/.git", None, 5),
+            *(
+                "/etc",
+                "../x",
+                "a/../b",
+                "a/..",
+                "./a",
+                "a//b",
+                "-x",
+                "a/-x",
+                "~",
+                "a\\b",
+                "x" * 513,
+                "a/.git",
+                None,
+                5,
+            ),
         )
     ),
 ]
@@ -127,16 +192,37 @@ async def test_a_launch(web: Web, body: object, field: str) -> None:
 
 TIMES = [
     *("2020-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "2036-01-01T00:00:00"),
-    *("2036-13-01T00:00:00Z", "2036-02-30T00:00:00Z", "2036-01-01", "tomorrow", "", LONG, "10000-01-01T00:00:00Z"),
-    *("-2036-01-01T00:00:00Z", "2036-01-01T25:00:00Z", "2036-01-01T00:00:00+99:00", "NaN", "2036-01-01T00:00:00Z\n"),
+    *(
+        "2036-13-01T00:00:00Z",
+        "2036-02-30T00:00:00Z",
+        "2036-01-01",
+        "tomorrow",
+        "",
+        LONG,
+        "10000-01-01T00:00:00Z",
+    ),
+    *(
+        "-2036-01-01T00:00:00Z",
+        "2036-01-01T25:00:00Z",
+        "2036-01-01T00:00:00+99:00",
+        "NaN",
+        "2036-01-01T00:00:00Z\n",
+    ),
     *(0, -1, 1e300, True, [], {}, None),
 ]
 CHANGE_ROWS: list[tuple[object, str]] = [
     *(({"spec": {"workers": value}}, "spec.workers") for value in [*NUMBERS, 9, 1000]),
     ({"spec": {"workers": None}}, "workers"),
-    *(({"spec": {"clusters": {"dask": {"workers": value}}}}, "spec.clusters") for value in [*NUMBERS[:-1], 9]),
+    *(
+        ({"spec": {"clusters": {"dask": {"workers": value}}}}, "spec.clusters")
+        for value in [*NUMBERS[:-1], 9]
+    ),
     *(({"spec": {"clusters": value}}, "clusters") for value in NOT_OBJECTS),
-    *(({"spec": {"clusters": {"dask": value}}}, "spec.clusters") for value in NOT_OBJECTS if value is not None),
+    *(
+        ({"spec": {"clusters": {"dask": value}}}, "spec.clusters")
+        for value in NOT_OBJECTS
+        if value is not None
+    ),
     *(({"spec": {"clusters": {value: {}}}}, "spec.clusters") for value in [*HOSTILE, "ray"]),
     ({"spec": {"clusters": {"dask": {"replicas": 2}}}}, "replicas"),
     *(({"spec": {"expires": value}}, "expires") for value in TIMES),
@@ -149,7 +235,10 @@ CHANGE_ROWS: list[tuple[object, str]] = [
     *(({"spec": value}, "spec") for value in NOT_OBJECTS),
     ({}, "spec"),
     *((value, "object") for value in NOT_OBJECTS),
-    *(({name: {}, "spec": {"workers": 3}}, name) for name in ("metadata", "status", "kind", "apiVersion", "x", "")),
+    *(
+        ({name: {}, "spec": {"workers": 3}}, name)
+        for name in ("metadata", "status", "kind", "apiVersion", "x", "")
+    ),
     ({"spec": {LONG: 1}}, "spec.xxx"),
     ({LONG: 1}, "xxx"),
     # Nothing is changed when one of two wishes cannot be granted.
@@ -231,7 +320,14 @@ async def test_what_is_there_twice(web: Web, text: bytes, field: str, path: str)
     "kind",
     [
         *("text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"),
-        *("application/octet-stream", "", "json", "application/json-patch+json", "é", "text/plain; application/json"),
+        *(
+            "application/octet-stream",
+            "",
+            "json",
+            "application/json-patch+json",
+            "é",
+            "text/plain; application/json",
+        ),
     ],
 )
 async def test_a_type_that_is_not_json(web: Web, kind: str, path: str) -> None:
@@ -251,7 +347,9 @@ async def test_a_form_in_parts(web: Web) -> None:
     assert await web.everything() == []
 
 
-@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"]
+)
 async def test_a_type_that_is_json(web: Web, kind: str) -> None:
     await web.add()
     sent = json.dumps({"spec": {"workers": 3}}).encode()
@@ -291,8 +389,24 @@ class TestSize:
 @pytest.mark.parametrize(
     "name",
     [
-        *("cluster-", "cluster-abc", "cluster-ABCDEF", "cluster-toolongname", "clusters-abc123", "..", "%2e%2e", "%00"),
-        *("cluster-abc123%0a", "cluster-abc123%00", "cluster-abc12é", "cluster-abc123/", "*", "cluster-abc123;x"),
+        *(
+            "cluster-",
+            "cluster-abc",
+            "cluster-ABCDEF",
+            "cluster-toolongname",
+            "clusters-abc123",
+            "..",
+            "%2e%2e",
+            "%00",
+        ),
+        *(
+            "cluster-abc123%0a",
+            "cluster-abc123%00",
+            "cluster-abc12é",
+            "cluster-abc123/",
+            "*",
+            "cluster-abc123;x",
+        ),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])

@@ -13,7 +13,18 @@ import pytest
 from hub.keys import Keys
 from hub.model import ClusterStatus, HistoryEntry
 from tests.builders import HUB_KEY, NOW
-from tests.web.serving import CODE, COOKIE_SECRET, MINE, PROFILES, THEIRS, TOKEN, XSRF, Answer, Web, xsrf_cookie
+from tests.web.serving import (
+    CODE,
+    COOKIE_SECRET,
+    MINE,
+    PROFILES,
+    THEIRS,
+    TOKEN,
+    XSRF,
+    Answer,
+    Web,
+    xsrf_cookie,
+)
 from tests.web.test_access import ROWS, label
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`&{{ 1 }}"
@@ -73,7 +84,9 @@ class TestHeaders:
         answer = await web.ask(method, path, who)
         assert answer.status == status
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
+        policy = dict(
+            part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";")
+        )
         assert policy["default-src"] == "'self'"
         assert "script-src" not in policy
         assert policy["frame-ancestors"] == policy["object-src"] == policy["base-uri"] == "'none'"
@@ -104,7 +117,8 @@ class TestHeaders:
             assert response.headers["X-Content-Type-Options"] == "nosniff"
 
     @pytest.mark.parametrize(
-        "path", ["../setup.cfg", "..%2Fbase.html", "%2e%2e/base.html", "/etc/passwd", "%00", "podium.css%00.html"]
+        "path",
+        ["../setup.cfg", "..%2Fbase.html", "%2e%2e/base.html", "/etc/passwd", "%00", "podium.css%00.html"],
     )
     async def test_nothing_but_styles_and_scripts_is_static(self, web: Web, path: str) -> None:
         assert (await web.ask("GET", f"/static/{path}", "session")).status in (400, 403, 404)
@@ -124,7 +138,11 @@ class TestSecrets:
         encoded = [
             form
             for secret in raw
-            for form in (secret.hex().encode(), base64.urlsafe_b64encode(secret)[:43], base64.b64encode(secret)[:43])
+            for form in (
+                secret.hex().encode(),
+                base64.urlsafe_b64encode(secret)[:43],
+                base64.b64encode(secret)[:43],
+            )
         ]
         return own + encoded
 
@@ -134,7 +152,9 @@ class TestSecrets:
         secrets = await self.secrets(web)
         row = ROWS[key]
         answer = await web.ask(key[1], row.path.format(name=MINE), "session", **row.send)
-        headers = "\n".join(f"{k}: {v}" for k, v in answer.headers.items() if not v.startswith("podium-notebook="))
+        headers = "\n".join(
+            f"{k}: {v}" for k, v in answer.headers.items() if not v.startswith("podium-notebook=")
+        )
         said = unquote(headers).encode() + answer.body
         assert [secret for secret in secrets if secret in said] == []
 
@@ -168,12 +188,17 @@ class TestText:
             assert "img" not in tags.names
             assert {attributes.get("type") for attributes in tags.scripts} == {"module", "application/json"}
             assert not [name for name in tags.attributes if name.startswith("on")]
-            data = re.search(r'<script type="application/json" id="workspace">(.*?)</script>', page, re.DOTALL)
+            data = re.search(
+                r'<script type="application/json" id="workspace">(.*?)</script>', page, re.DOTALL
+            )
             assert data
             assert json.loads(data[1])["status"]["message"] == HOSTILE
 
     async def test_of_an_address_is_not_repeated(self, web: Web) -> None:
-        for path in ("/%3Cscript%3Ealert(1)%3C/script%3E", "/sign-in?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E"):
+        for path in (
+            "/%3Cscript%3Ealert(1)%3C/script%3E",
+            "/sign-in?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+        ):
             assert "<script>alert" not in (await web.ask("GET", path, "nobody")).text
 
     async def test_of_a_form_is_not_repeated(self, web: Web) -> None:

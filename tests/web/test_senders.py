@@ -18,7 +18,9 @@ OTHER_XSRF = XSRF.replace("5e", "5f")
 
 
 class TestXsrf:
-    @pytest.mark.parametrize("wrong", [None, "", OTHER_XSRF, "2|", "2|x|y|z", "é", XSRF[:-1] + "é", "5e" * 16 + "5e"])
+    @pytest.mark.parametrize(
+        "wrong", [None, "", OTHER_XSRF, "2|", "2|x|y|z", "é", XSRF[:-1] + "é", "5e" * 16 + "5e"]
+    )
     @pytest.mark.parametrize(("method", "path", "send"), CHANGES)
     async def test_a_cookie_alone_changes_nothing(
         self, web: Web, method: str, path: str, send: dict[str, object], wrong: str | None
@@ -51,7 +53,9 @@ class TestXsrf:
 
     async def test_what_a_page_gives_to_its_script(self, web: Web) -> None:
         await web.add()
-        page = await web.ask("GET", f"/workspaces/{MINE}", "nobody", headers={"Cookie": session_cookie("ada")})
+        page = await web.ask(
+            "GET", f"/workspaces/{MINE}", "nobody", headers={"Cookie": session_cookie("ada")}
+        )
         cookie = page.cookie("podium-xsrf")
         assert cookie
         assert "SameSite=Strict" in cookie
@@ -118,7 +122,9 @@ class TestHost:
         assert answer.split()[1] == b"400"
 
     async def test_no_sign_in_even_with_the_code(self, web: Web) -> None:
-        answer = await web.ask("POST", "/sign-in", "nobody", headers={"Host": "evil.com"}, data={"code": CODE})
+        answer = await web.ask(
+            "POST", "/sign-in", "nobody", headers={"Host": "evil.com"}, data={"code": CODE}
+        )
         assert answer.status == 403
         assert answer.cookie("podium-session") is None
 
@@ -138,7 +144,12 @@ class TestHost:
 
 FOREIGN = [
     *("http://evil.com", "https://evil.com:8000", "null", "", "file://", "http://[", "http://[::1", "//"),
-    *("http://127.0.0.1", "http://127.0.0.1:1", "http://localhost:{port}", "http://127.0.0.1:{port}.evil.com"),
+    *(
+        "http://127.0.0.1",
+        "http://127.0.0.1:1",
+        "http://localhost:{port}",
+        "http://127.0.0.1:{port}.evil.com",
+    ),
     *("http://127.0.0.1:{port}@evil.com", "http://evil.com/http://127.0.0.1:{port}", "127.0.0.1:{port}"),
     "http://127.0.0.1:{port} http://evil.com",
 ]

@@ -27,7 +27,9 @@ async def sign_in(web: Web, code: str, **form: str) -> Answer:
 
 
 class TestCode:
-    @pytest.mark.parametrize("code", [CODE, CODE.upper(), "abcd efgh ijkl mnop", f"  {CODE}\n", "abcd\u00a0efghijklmnop"])
+    @pytest.mark.parametrize(
+        "code", [CODE, CODE.upper(), "abcd efgh ijkl mnop", f"  {CODE}\n", "abcd\u00a0efghijklmnop"]
+    )
     async def test_right(self, web: Web, code: str) -> None:
         answer = await sign_in(web, code)
         assert (answer.status, answer.location) == (303, "/")
@@ -38,7 +40,19 @@ class TestCode:
 
     @pytest.mark.parametrize(
         "code",
-        ["", " ", CODE[:-1], CODE + "a", CODE[::-1], "é" * 16, "\u0000" * 16, "x" * 10_000, TOKEN, "<b>", "a" * 16],
+        [
+            "",
+            " ",
+            CODE[:-1],
+            CODE + "a",
+            CODE[::-1],
+            "é" * 16,
+            "\u0000" * 16,
+            "x" * 10_000,
+            TOKEN,
+            "<b>",
+            "a" * 16,
+        ],
     )
     async def test_wrong(self, web: Web, code: str) -> None:
         answer = await sign_in(web, code)
@@ -91,9 +105,33 @@ class TestCode:
 
 
 ASIDE = [
-    *("//evil.com", "///evil.com", "http://evil.com", "https:evil.com", "evil.com", "javascript:alert(1)", "data:,x"),
-    *("\\\\evil.com", "/\\evil.com", "/\t/evil.com", "/\n/evil.com", "\t//evil.com", "//[", "http://[", " //evil.com"),
-    *("/\\/evil.com", "//evil.com/%2f..", "http:///evil.com", "//\u2025evil.com", "/a\r\nSet-Cookie: a=b", "/\x0b/evil.com"),
+    *(
+        "//evil.com",
+        "///evil.com",
+        "http://evil.com",
+        "https:evil.com",
+        "evil.com",
+        "javascript:alert(1)",
+        "data:,x",
+    ),
+    *(
+        "\\\\evil.com",
+        "/\\evil.com",
+        "/\t/evil.com",
+        "/\n/evil.com",
+        "\t//evil.com",
+        "//[",
+        "http://[",
+        " //evil.com",
+    ),
+    *(
+        "/\\/evil.com",
+        "//evil.com/%2f..",
+        "http:///evil.com",
+        "//\u2025evil.com",
+        "/a\r\nSet-Cookie: a=b",
+        "/\x0b/evil.com",
+    ),
     "/\x7f",
 ]
 
@@ -112,13 +150,17 @@ class TestNext:
         page = await web.ask("GET", f"/sign-in?next={quote(aside)}", "nobody")
         assert '<input type="hidden" name="next" value="/">' in page.text
 
-    @pytest.mark.parametrize("aside", [*ASIDE, "/", "/sign-in", "/cluster-theirs/", "lab", f"/{MINE}", "/x?/" + MINE])
+    @pytest.mark.parametrize(
+        "aside", [*ASIDE, "/", "/sign-in", "/cluster-theirs/", "lab", f"/{MINE}", "/x?/" + MINE]
+    )
     async def test_aside_on_the_way_to_the_notebook(self, web: Web, aside: str) -> None:
         await web.add()
         answer = await web.ask("GET", f"/workspaces/{MINE}/open?next={quote(aside)}", "session")
         assert (answer.status, answer.location) == (302, f"/{MINE}/")
 
-    @pytest.mark.parametrize("inside", ["/", f"/workspaces/{MINE}?launched=1", "/a//b", "/?next=http://evil.com"])
+    @pytest.mark.parametrize(
+        "inside", ["/", f"/workspaces/{MINE}?launched=1", "/a//b", "/?next=http://evil.com"]
+    )
     async def test_inside(self, web: Web, inside: str) -> None:
         assert (await sign_in(web, CODE, next=inside)).location == inside
 
@@ -193,7 +235,9 @@ class TestRealAccount:
     def no_account(self) -> None:
         """Here the kernel is asked."""
 
-    async def page(self, web: Web, beside: socket.socket | None = None, asking: socket.socket | None = None) -> int:
+    async def page(
+        self, web: Web, beside: socket.socket | None = None, asking: socket.socket | None = None
+    ) -> int:
         """The status of the home page through a proxy, perhaps with another connection open beside."""
         listening = tornado.netutil.bind_sockets(0, HOST)[0]
         public = int(listening.getsockname()[1])

@@ -34,6 +34,8 @@ class Upstream:
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a handshake that is held, below `/slow/`, has come."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when whoever waited for a held answer went away."""
     close_codes: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
@@ -105,7 +107,10 @@ class Upstream:
         return answer
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(protocols=("second", "bokeh"))
+        if "/slow/" in request.path:
+            self.asked.set()
+            await self.go_on.wait()
+        socket = web.WebSocketResponse(protocols=("second", "bokeh"), max_msg_size=0)
         await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.BINARY:
@@ -125,7 +130,7 @@ class Upstream:
 async def listening() -> AsyncIterator[Upstream]:
     """An upstream that listens on a loopback port of its own."""
     upstream = Upstream()
-    app = web.Application()
+    app = web.Application(client_max_size=2**25)
     app.router.add_route("*", "/{path:.*}", upstream.answer)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

@@ -114,16 +114,13 @@ class Cluster:
 def controller(site: Site) -> Site:
     """A controller; it may not answer yet."""
     site.start(SCHEDULER)
-    file = site.home / CLIENT_FILE.removeprefix("~/")
-    file.parent.mkdir(parents=True)
-    file.write_text((site.files(SCHEDULER) / "ipyparallel/client.json").read_text())
     return site
 
 
 @pytest.fixture
 async def cluster(controller: Site) -> AsyncIterator[Cluster]:
     """A controller that answers, and a client; engines are the tests' to start and end."""
-    client = controller.inside(IPYPARALLEL.notebook(CONTEXT).env, SCHEDULER)
+    client = controller.inside(IPYPARALLEL.notebook(CONTEXT))
     cluster = Cluster(controller, client)
     await eventually(cluster.answers)
     (controller.home / "gate").unlink(missing_ok=True)
@@ -275,9 +272,9 @@ async def test_engines_end_with_their_controller_and_the_next_one_finds_new_ones
 
 
 async def test_who_does_not_know_the_controllers_key_is_not_answered(cluster: Cluster) -> None:
-    file = json.loads((cluster.site.files(SCHEDULER) / "ipyparallel/client.json").read_text())
+    file = json.loads((cluster.site.home / CLIENT_FILE.removeprefix("~/")).read_text())
     for wrong in (None, "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"):
-        stranger = cluster.site.inside({}, SCHEDULER)
+        stranger = cluster.site.inside()
         connection = json.dumps(file | {"curve_serverkey": wrong})
         with pytest.raises(RuntimeError, match="Timeout"):
             await stranger.run(

@@ -1,0 +1,491 @@
+"""What every store promises. An implementation joins by an entry in SHELVES: how to open it, again and again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.errors import ConfigurationError, Conflict, NotFound
+from hub.model import Status, Workspace, replace
+from hub.store.base import Event, Store
+from hub.store.files import FileStore
+from tests.builders import NAME, NOW, been, make_workspace
+from tests.memory_store import MemoryStore
+
+OTHER = "cluster-zzz999"
+
+
+@dataclass
+class Clock:
+    """A clock that tests move."""
+
+    time: Any = NOW
+
+    def __call__(self) -> Any:
+        return self.time
+
+
+def files(directory: Path, clock: Clock) -> Callable[[], Store]:
+    return lambda: FileStore(directory / "objects", clock)
+
+
+def memory(directory: Path, clock: Clock) -> Callable[[], Store]:
+    objects: dict[str, Workspace] = {}
+    return lambda: MemoryStore(clock, objects)
+
+
+SHELVES = {"files": files, "memory": memory}
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(params=SHELVES)
+def open_store(request, tmp_path, clock):
+    """Opens a store; every further call is what a restart is to the hub."""
+    return SHELVES[request.param](tmp_path, clock)
+
+
+@pytest.fixture
+def store(open_store):
+    return open_store()
+
+
+def labelled(workspace: Workspace, **changes: Any) -> Workspace:
+    return replace(workspace, metadata=replace(workspace.metadata, **changes))
+
+
+def scaled(workspace: Workspace, workers: int) -> Workspace:
+    return replace(workspace, spec=replace(workspace.spec, workers=workers))
+
+
+def reported(workspace: Workspace, *steps: str) -> Workspace:
+    return replace(workspace, status=been(*steps))
+
+
+async def versions(*workspaces: Workspace) -> list[int]:
+    return [int(workspace.metadata.resource_version) for workspace in workspaces]
+
+
+# Making and finding.
+
+
+async def test_at_first_there_is_nothing(store):
+    assert await store.list() == []
+    assert await store.get(NAME) is None
+
+
+async def test_what_is_made_gets_an_identity(store, clock):
+    asked = labelled(
+        reported(make_workspace(), "Queued"),
+        uid="",
+        generation=0,
+        creation_timestamp=None,
+        resource_version="",
+    )
+    made = await store.create(asked)
+    assert made.metadata.uid
+    assert made.metadata.generation == 1
+    assert made.metadata.creation_timestamp == clock.time
+    assert int(made.metadata.resource_version) > 0
+    assert (made.spec, made.status) == (asked.spec, asked.status)
+    assert made.metadata.finalizers == asked.metadata.finalizers
+    assert await store.get(NAME) == made
+    assert await store.list() == [made]
+
+
+async def test_objects_are_listed_by_name(store):
+    for name in (OTHER, NAME, "cluster-mmm555"):
+        await store.create(make_workspace(name=name))
+    assert [workspace.name for workspace in await store.list()] == [NAME, "cluster-mmm555", OTHER]
+
+
+async def test_a_name_is_made_once(store):
+    made = await store.create(make_workspace())
+    with pytest.raises(Conflict):
+        await store.create(make_workspace(workers=7))
+    assert await store.get(NAME) == made
+
+
+# Changing.
+
+
+async def test_an_update_writes_all_but_the_status(store):
+    made = await store.create(reported(make_workspace(), "Queued"))
+    asked = labelled(scaled(made, 5), labels={"a": "b"}, annotations={"c": "d"}, finalizers=("x", "y"))
+    updated = await store.update(reported(asked, "Ready"))
+    assert updated.spec.workers == 5
+    assert (updated.metadata.labels, updated.metadata.annotations) == ({"a": "b"}, {"c": "d"})
+    assert updated.metadata.finalizers == ("x", "y")
+    assert updated.status == made.status
+    assert await store.get(NAME) == updated
+
+
+async def test_an_update_cannot_change_who_it_is(store):
+    made = await store.create(make_workspace())
+    forged = labelled(made, uid="forged", creation_timestamp=NOW - timedelta(days=9), generation=99)
+    updated = await store.update(labelled(forged, deletion_timestamp=NOW))
+    assert updated.metadata.uid == made.metadata.uid
+    assert updated.metadata.creation_timestamp == made.metadata.creation_timestamp
+    assert not updated.deleting
+
+
+async def test_the_generation_counts_changes_of_the_spec_alone(store):
+    made = await store.create(make_workspace())
+    updated = await store.update(labelled(made, labels={"a": "b"}))
+    assert updated.metadata.generation == 1
+    updated = await store.update_status(reported(updated, "Ready"))
+    assert updated.metadata.generation == 1
+    updated = await store.update(scaled(updated, 5))
+    assert updated.metadata.generation == 2
+
+
+async def test_a_report_writes_the_status_alone(store):
+    made = await store.create(reported(make_workspace(), "Queued"))
+    asked = reported(labelled(scaled(made, 5), labels={"a": "b"}, finalizers=()), "Ready")
+    updated = await store.update_status(asked)
+    assert updated.status == asked.status
+    assert updated.spec == made.spec
+    assert replace(updated.metadata, resource_version="") == replace(made.metadata, resource_version="")
+    assert await store.get(NAME) == updated
+
+
+@pytest.mark.parametrize("write", ["update", "update_status"])
+async def test_who_read_before_another_wrote_is_refused(store, write):
+    made = await store.create(reported(make_workspace(), "Queued"))
+    for moved in (
+        await store.update(scaled(made, 5)),
+        await store.update_status(reported(await store.get(NAME), "Ready")),
+    ):
+        assert int(moved.metadata.resource_version) > int(made.metadata.resource_version)
+    now = await store.get(NAME)
+    with pytest.raises(Conflict):
+        await getattr(store, write)(reported(scaled(made, 8), "Failed"))
+    assert await store.get(NAME) == now, "and nothing was written"
+
+
+@pytest.mark.parametrize("write", ["update", "update_status"])
+async def test_what_is_not_there_cannot_be_written(store, write):
+    with pytest.raises(NotFound):
+        await getattr(store, write)(make_workspace())
+    assert await store.list() == []
+
+
+async def test_versions_only_grow(store):
+    made = await store.create(make_workspace())
+    other = await store.create(make_workspace(name=OTHER))
+    moved = await store.update(scaled(made, 5))
+    numbers = await versions(made, other, moved, await store.update_status(reported(moved, "Ready")))
+    assert numbers == sorted(set(numbers))
+
+
+# Going.
+
+
+async def test_what_has_a_finalizer_is_marked_and_goes_with_it(store, clock):
+    made = await store.create(make_workspace())
+    clock.time += timedelta(minutes=1)
+    await store.delete(NAME)
+    marked = await store.get(NAME)
+    assert marked.deleting
+    assert marked.metadata.deletion_timestamp == clock.time
+    assert int(marked.metadata.resource_version) > int(made.metadata.resource_version)
+    marked = await store.update_status(reported(marked, "Stopping"))
+    gone = await store.update(labelled(marked, finalizers=()))
+    assert gone.name == NAME
+    assert await store.get(NAME) is None
+    assert await store.list() == []
+
+
+async def test_asking_again_changes_nothing(store, clock):
+    await store.create(make_workspace())
+    await store.delete(NAME)
+    marked = await store.get(NAME)
+    clock.time += timedelta(minutes=1)
+    await store.delete(NAME)
+    assert await store.get(NAME) == marked
+
+
+async def test_what_has_several_finalizers_waits_for_all(store):
+    made = await store.create(labelled(make_workspace(), finalizers=("a", "b")))
+    await store.delete(made.name)
+    one = await store.update(labelled(await store.get(NAME), finalizers=("b",)))
+    assert await store.get(NAME) == one
+    await store.update(labelled(one, finalizers=()))
+    assert await store.get(NAME) is None
+
+
+async def test_what_has_no_finalizer_is_gone_at_once(store):
+    await store.create(labelled(make_workspace(), finalizers=()))
+    await store.delete(NAME)
+    assert await store.get(NAME) is None
+
+
+async def test_taking_the_finalizer_from_what_is_not_to_go_keeps_it(store):
+    made = await store.create(make_workspace())
+    await store.update(labelled(made, finalizers=()))
+    assert await store.get(NAME) is not None
+
+
+async def test_what_is_not_there_cannot_be_deleted(store):
+    with pytest.raises(NotFound):
+        await store.delete(NAME)
+
+
+async def test_a_name_may_have_a_second_life_as_somebody_else(store):
+    first = await store.create(labelled(make_workspace(), finalizers=()))
+    await store.delete(NAME)
+    second = await store.create(make_workspace())
+    assert second.metadata.uid != first.metadata.uid
+    assert int(second.metadata.resource_version) > int(first.metadata.resource_version)
+    with pytest.raises(Conflict):
+        await store.update(scaled(first, 5))
+
+
+# Watching.
+
+
+async def test_a_watch_tells_what_is_there_then_what_changes(store):
+    one = await store.create(make_workspace())
+    two = await store.create(make_workspace(name=OTHER))
+    watch = store.watch()
+    assert {(await anext(watch)).workspace.name for _ in range(2)} == {one.name, two.name}
+    one = await store.update(scaled(one, 5))
+    assert await anext(watch) == Event(one)
+    two = await store.update_status(reported(two, "Ready"))
+    assert await anext(watch) == Event(two)
+    three = await store.create(make_workspace(name="cluster-mmm555"))
+    assert await anext(watch) == Event(three)
+    await store.delete(NAME)
+    assert await anext(watch) == Event(await store.get(NAME))
+    await watch.aclose()
+
+
+async def test_a_watch_tells_what_is_gone_as_it_last_was(store):
+    await store.create(make_workspace())
+    watch = store.watch()
+    await anext(watch)
+    await store.delete(NAME)
+    await anext(watch)
+    await store.update(labelled(scaled(await store.get(NAME), 7), finalizers=()))
+    event = await anext(watch)
+    assert event.gone
+    assert (event.workspace.name, event.workspace.spec.workers) == (NAME, 7)
+    await watch.aclose()
+
+
+async def test_changes_close_together_are_told_as_one(store):
+    workspace = await store.create(make_workspace())
+    watch = store.watch()
+    await anext(watch)
+    for workers in (3, 4, 5):
+        workspace = await store.update(scaled(workspace, workers))
+    other = await store.create(make_workspace(name=OTHER))
+    told = [await anext(watch), await anext(watch)]
+    assert told == [Event(workspace), Event(other)], "each object once, as it is now"
+    await watch.aclose()
+
+
+async def test_one_that_was_made_again_is_not_told_as_gone(store):
+    await store.create(labelled(make_workspace(), finalizers=()))
+    watch = store.watch()
+    await anext(watch)
+    await store.delete(NAME)
+    again = await store.create(make_workspace())
+    assert await anext(watch) == Event(again)
+    await watch.aclose()
+
+
+async def test_each_watch_is_told_everything(store):
+    watches = [store.watch(), store.watch()]
+    made = await store.create(make_workspace())
+    for watch in watches:
+        assert await anext(watch) == Event(made)
+    await watches[0].aclose()
+    made = await store.update(scaled(made, 5))
+    assert await anext(watches[1]) == Event(made)
+    await watches[1].aclose()
+
+
+async def test_who_reads_and_writes_in_turn_loses_nothing(store):
+    """As the controller does: every event leads to a write, and every write to an event."""
+    made = await store.create(make_workspace(workers=0))
+    async for event in store.watch():
+        if event.workspace.spec.workers == 8:
+            break
+        made = await store.update(scaled(event.workspace, event.workspace.spec.workers + 1))
+    assert (await store.get(NAME)) == made
+
+
+# Restarts.
+
+
+async def test_after_a_restart_everything_is_as_it_was(open_store):
+    before = open_store()
+    one = await before.create(reported(make_workspace(), "Queued", "Ready"))
+    two = await before.create(make_workspace(name=OTHER))
+    await before.delete(OTHER)
+    after = open_store()
+    assert await after.list() == [one, await before.get(two.name)]
+    watch = after.watch()
+    assert {(await anext(watch)).workspace.name for _ in range(2)} == {NAME, OTHER}
+    await watch.aclose()
+    assert (await after.update(scaled(one, 5))).spec.workers == 5
+
+
+async def test_versions_grow_over_restarts_also_when_nothing_is_left(open_store, clock):
+    first = await open_store().create(make_workspace())
+    again = open_store()
+    second = await again.update(scaled(first, 5))
+    await again.update(labelled(second, finalizers=()))
+    await again.delete(NAME)
+    clock.time += timedelta(seconds=1)
+    third = await open_store().create(make_workspace())
+    numbers = await versions(first, second, third)
+    assert numbers == sorted(set(numbers))
+
+
+async def test_versions_grow_though_the_clock_was_put_back(open_store, clock):
+    first = await open_store().create(make_workspace())
+    clock.time -= timedelta(days=1)
+    second = await open_store().update(scaled(first, 5))
+    assert int(second.metadata.resource_version) > int(first.metadata.resource_version)
+
+
+# Files alone.
+
+
+@pytest.fixture
+def objects(tmp_path):
+    return tmp_path / "objects"
+
+
+async def test_files_are_private_and_legible(objects):
+    store = FileStore(objects)
+    await store.create(make_workspace())
+    path = objects / f"{NAME}.json"
+    assert objects.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text().startswith('{\n  "apiVersion": "podium.hub/v1",\n')
+    assert sorted(objects.iterdir()) == [path], "nothing else is left"
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+async def test_a_write_that_fails_leaves_what_was_there(objects, monkeypatch, call):
+    store = FileStore(objects)
+    made = await store.create(make_workspace())
+    watch = store.watch()
+    await anext(watch)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(*((Path, "replace") if call == "replace" else (os, call)), full)
+        with pytest.raises(OSError, match="No space"):
+            await store.update(scaled(made, 5))
+    assert await store.get(NAME) == made
+    assert await FileStore(objects).list() == [made]
+    moved = await store.update(scaled(made, 6))
+    assert await anext(watch) == Event(moved), "what was not written was not told"
+    await watch.aclose()
+
+
+async def test_a_new_object_that_cannot_be_written_is_not_there(objects, monkeypatch):
+    store = FileStore(objects)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await store.create(make_workspace())
+    assert await store.get(NAME) is None
+    assert await FileStore(objects).list() == []
+    await store.create(make_workspace())
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from hub.model import replace
+from hub.store.files import FileStore
+from tests.builders import make_workspace
+
+async def main():
+    store = FileStore(Path(sys.argv[1]))
+    workspace = await store.create(make_workspace(content=()))
+    while True:
+        spec = replace(workspace.spec, workers=workspace.metadata.generation % 1000)
+        workspace = await store.update(replace(workspace, spec=spec))
+        print(workspace.metadata.generation, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_hub_killed_while_it_writes_leaves_what_it_said_it_wrote_or_newer(objects):
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", WRITER, objects], stdout=subprocess.PIPE, cwd=root) as hub:
+        said = [int(hub.stdout.readline()) for _ in range(20)]
+        hub.kill()
+    (left,) = await FileStore(objects).list()
+    assert left.metadata.generation >= said[-1]
+
+
+GARBAGE = {
+    "nothing": b"",
+    "half": b'{"apiVersion": "podium.hub/v1", "kind": "Work',
+    "no text": b"\xff\xfe",
+    "another kind": b'{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cluster-abc123"}}',
+    "a bad name": b'{"apiVersion": "podium.hub/v1", "kind": "Workspace", "metadata": {"name": "../x"}, "spec": {}}',
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+async def test_a_file_that_cannot_be_read_refuses_the_start(objects, garbage):
+    await FileStore(objects).create(make_workspace(name=OTHER))
+    path = objects / f"{NAME}.json"
+    path.write_bytes(garbage)
+    with pytest.raises(ConfigurationError, match="cannot be read as a Workspace") as refused:
+        FileStore(objects)
+    assert str(path) in refused.value.message
+    assert "Move the file away" in refused.value.hint
+
+
+@pytest.mark.parametrize("version", ["", "x", "1.5"])
+async def test_a_file_with_a_version_that_is_no_number_refuses_the_start(objects, version):
+    made = await FileStore(objects).create(make_workspace())
+    path = objects / f"{NAME}.json"
+    path.write_text(path.read_text().replace(f'"{made.metadata.resource_version}"', f'"{version}"'))
+    with pytest.raises(ConfigurationError, match=NAME):
+        FileStore(objects)
+
+
+async def test_a_file_of_another_name_refuses_the_start(objects):
+    await FileStore(objects).create(make_workspace())
+    (objects / f"{NAME}.json").rename(objects / f"{OTHER}.json")
+    with pytest.raises(ConfigurationError, match=OTHER):
+        FileStore(objects)
+
+
+async def test_what_a_crash_left_half_written_is_passed_over(objects):
+    made = await FileStore(objects).create(make_workspace())
+    (objects / f"{NAME}.new").write_text("{")
+    store = FileStore(objects)
+    assert await store.list() == [made]
+    await store.update(scaled(made, 5))
+    assert not (objects / f"{NAME}.new").exists()
+
+
+async def test_the_clock_is_the_real_one_unless_given(objects):
+    made = await FileStore(objects).create(make_workspace())
+    assert made.metadata.creation_timestamp.utcoffset() == timedelta(0)
+    assert made.status == Status()

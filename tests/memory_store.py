@@ -1,0 +1,96 @@
+"""A store in memory; it keeps the contract of all stores, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from hub.errors import Conflict, NotFound
+from hub.model import Workspace, replace
+from hub.store.base import Event
+
+
+class MemoryStore:
+    """Workspace objects in a dictionary.
+
+    Args:
+        now: the clock.
+        objects: what is there already; the dictionary outlives the store, as files outlive a hub.
+    """
+
+    def __init__(self, now: Callable[[], datetime], objects: dict[str, Workspace] | None = None) -> None:
+        self.objects = {} if objects is None else objects
+        self._now = now
+        latest = max((int(o.metadata.resource_version) for o in self.objects.values()), default=0)
+        self._versions = itertools.count(max(latest, int(now().timestamp() * 1000)) + 1)
+        self._watchers: list[tuple[dict[str, Event], asyncio.Event]] = []
+
+    async def get(self, name: str) -> Workspace | None:
+        return self.objects.get(name)
+
+    async def list(self) -> list[Workspace]:
+        return [self.objects[name] for name in sorted(self.objects)]
+
+    async def create(self, workspace: Workspace) -> Workspace:
+        if workspace.name in self.objects:
+            raise Conflict("There is one already.")
+        version = next(self._versions)
+        born = {"uid": f"uid-{version}", "generation": 1, "creation_timestamp": self._now()}
+        return self._write(workspace, workspace.metadata, version, **born)
+
+    async def update(self, workspace: Workspace) -> Workspace:
+        present = self._present(workspace)
+        changes = {
+            name: getattr(workspace.metadata, name) for name in ("labels", "annotations", "finalizers")
+        }
+        changes["generation"] = present.metadata.generation + (present.spec != workspace.spec)
+        return self._write(replace(present, spec=workspace.spec), present.metadata, **changes)
+
+    async def update_status(self, workspace: Workspace) -> Workspace:
+        present = self._present(workspace)
+        return self._write(replace(present, status=workspace.status), present.metadata)
+
+    async def delete(self, name: str) -> None:
+        present = self.objects.get(name)
+        if present is None:
+            raise NotFound("There is none.")
+        if not present.deleting:
+            self._write(present, present.metadata, deletion_timestamp=self._now())
+
+    async def watch(self) -> AsyncIterator[Event]:
+        news, filled = {name: Event(workspace) for name, workspace in self.objects.items()}, asyncio.Event()
+        watcher = (news, filled)
+        self._watchers.append(watcher)
+        try:
+            while True:
+                while news:
+                    yield news.pop(next(iter(news)))
+                filled.clear()
+                await filled.wait()
+        finally:
+            self._watchers = [other for other in self._watchers if other is not watcher]
+
+    def _present(self, workspace: Workspace) -> Workspace:
+        present = self.objects.get(workspace.name)
+        if present is None:
+            raise NotFound("There is none.")
+        if present.metadata.resource_version != workspace.metadata.resource_version:
+            raise Conflict("It was changed by something else.")
+        return present
+
+    def _write(
+        self, workspace: Workspace, metadata: object, version: int = 0, **changes: object
+    ) -> Workspace:
+        changes["resource_version"] = str(version or next(self._versions))
+        workspace = replace(workspace, metadata=replace(metadata, **changes))
+        gone = workspace.deleting and not workspace.metadata.finalizers
+        if gone:
+            del self.objects[workspace.name]
+        else:
+            self.objects[workspace.name] = workspace
+        for news, filled in self._watchers:
+            news[workspace.name] = Event(workspace, gone)
+            filled.set()
+        return workspace

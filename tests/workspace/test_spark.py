@@ -1,0 +1,360 @@
+"""Spark as a workspace runs it: a real master, real workers, real sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from itertools import count
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import psutil
+import pytest
+
+from hub import tools
+from hub.backends.local import own_address
+from hub.clusters.base import ClusterState, Request, WorkerState
+from hub.clusters.spark import SPARK, route, ui_token
+from hub.tools import workspace_python
+from hub.workload import Workload
+from tests.workspace.conftest import CONTEXT, REPL, Inside, Site, eventually, send
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+TOKEN = dict(SPARK.headers(CONTEXT.keys))
+PREFIX = route(CONTEXT)
+SCHEDULER = SPARK.scheduler(CONTEXT)
+WORKER = SPARK.worker(CONTEXT, 4)
+DASHBOARD, PAGES = "spark-scheduler.dashboard", "spark-scheduler.ui"
+ONE, TWO, THREE, FOUR = (f"spark-worker-{number}" for number in (1, 2, 3, 4))
+PATIENCE = 120.0
+
+FUNCTIONS = """
+import os, time
+from pyspark.sql import SparkSession
+session = SparkSession.builder.getOrCreate()
+context = session.sparkContext
+
+def note(word, folder=os.getcwd()):
+    import os
+    with open(os.path.join(folder, "executed"), "a") as file:
+        file.write(word + "\\n")
+
+def square(number):
+    note("square")
+    return number % 5, number * number
+
+def patient(number, folder=os.getcwd()):
+    import os, time
+    note("patient")
+    while not os.path.exists(os.path.join(folder, "gate")):
+        time.sleep(0.02)
+    return number + 1000
+
+def executed(word):
+    return sum(line.strip() == word for line in open("executed")) if os.path.exists("executed") else 0
+"""
+
+
+class Notebook(Inside):
+    """A Python of the workspace, and the name of its instance."""
+
+    def __init__(self, process: subprocess.Popen[str], name: str) -> None:
+        super().__init__(process)
+        self.name = name
+
+
+class AddressedSite(Site):
+    """A workspace in which each worker has an address of its own, as it has from the local backend."""
+
+    @property
+    def instances(self) -> set[str]:
+        """What was started and not ended."""
+        return set(self._processes)
+
+    def notebook(self) -> Notebook:
+        """Start a Python with what Spark puts into the notebook."""
+        part = SPARK.notebook(CONTEXT)
+        name = next(name for name in map("notebook-{}".format, count(1)) if name not in self._processes)
+        self.log(name).unlink(missing_ok=True)
+        workload = Workload(name, "notebook", "", ("python", "-c", REPL), env=part.env, files=part.files)
+        return Notebook(self.start(workload, said_to=True), name)
+
+    def _lookup(self, workload: Workload, instance: str, reference: str) -> str:
+        if reference == "host" and workload.role == "worker":
+            return own_address(CONTEXT.name, instance)
+        return super()._lookup(workload, instance, reference)
+
+
+class Cluster:
+    """The cluster as the hub sees it."""
+
+    def __init__(self, site: AddressedSite) -> None:
+        self.site = site
+
+    async def state(self) -> ClusterState:
+        """What the launcher of the master says."""
+        return SPARK.read_state(await send(self.site.url(DASHBOARD), SPARK.state_request(CONTEXT, ""), TOKEN))
+
+    async def answers(self) -> bool:
+        """Whether it says anything."""
+        try:
+            await self.state()
+        except aiohttp.ClientError:
+            return False
+        return True
+
+    async def comes(self, *expected: WorkerState) -> None:
+        """Wait until it says this of those workers, and of no others."""
+
+        async def said() -> bool:
+            return set(expected) == set((await self.state()).workers)
+
+        await eventually(said, PATIENCE)
+
+    async def grow(self, *instances: str) -> None:
+        """Start workers and wait until they are all that the master knows."""
+        for instance in instances:
+            self.site.start(WORKER, instance)
+        await self.comes(*map(WorkerState, instances))
+
+    async def drain(self, *instances: str) -> None:
+        """Ask workers to leave."""
+        for request in SPARK.drain_requests(CONTEXT, instances):
+            await send(self.site.url(DASHBOARD), request, TOKEN)
+
+    async def drained(self) -> set[str]:
+        """Which workers may be ended."""
+        return {worker.instance for worker in (await self.state()).workers if worker.drained}
+
+    async def session(self) -> Notebook:
+        """A session as a notebook has it."""
+        notebook = self.site.notebook()
+        await notebook.run(FUNCTIONS)
+        return notebook
+
+    def open_gate(self) -> None:
+        """Let everything that is patient finish."""
+        (self.site.home / "gate").touch()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AddressedSite]:
+    """A workspace with a master; it may not answer yet."""
+    if not workspace_python().exists():
+        pytest.skip("the workspace environment is not installed")
+    if not tools.java().path:
+        pytest.skip(tools.java().reason)
+    site = AddressedSite(tmp_path_factory.mktemp("site"))
+    site.start(SCHEDULER)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+@pytest.fixture
+async def cluster(site: AddressedSite) -> AsyncIterator[Cluster]:
+    """A master that answers; workers and sessions are the tests' to start."""
+    cluster = Cluster(site)
+    await eventually(cluster.answers)
+    for left in ("gate", "executed"):
+        (site.home / left).unlink(missing_ok=True)
+    yield cluster
+    for instance in site.instances - {"spark-scheduler"}:
+        site.end(instance)
+    await cluster.comes()
+
+
+async def test_a_bare_session_computes_on_the_workers_and_is_busy_only_while_it_does(
+    cluster: Cluster,
+) -> None:
+    await cluster.grow(ONE, TWO)
+    notebook = await cluster.session()
+    pairs = "sorted(context.parallelize(range(20), 4).map(square).reduceByKey(lambda a, b: a + b).collect())"
+    sums = [[rest, sum(n * n for n in range(20) if n % 5 == rest)] for rest in range(5)]
+    assert await notebook.run(pairs) == sums
+    await cluster.comes(WorkerState(ONE), WorkerState(TWO))
+    assert not (await cluster.state()).busy, "a session that is only open is no work"
+
+    notebook.say("context.parallelize(range(2), 2).map(patient).sum()")
+    await cluster.comes(WorkerState(ONE, busy=True), WorkerState(TWO, busy=True))
+    assert (await cluster.state()).busy
+    cluster.open_gate()
+    assert await asyncio.to_thread(notebook.hear) == 2001
+    await cluster.comes(WorkerState(ONE), WorkerState(TWO))
+
+
+async def test_a_notebook_is_not_filled_with_warnings(cluster: Cluster) -> None:
+    await cluster.grow(ONE)
+    notebook = await cluster.session()
+    await notebook.run("session.range(10).count()")
+    said = [line for line in cluster.site.log(notebook.name).read_text().splitlines() if line.strip()]
+    assert said in ([], ["WARNING: Using incubator modules: jdk.incubator.vector"]), "the one is Java's own"
+
+
+async def test_a_shrink_during_a_computation_loses_nothing_and_repeats_nothing(cluster: Cluster) -> None:
+    await cluster.grow(ONE, TWO, THREE, FOUR)
+    notebook = await cluster.session()
+    await notebook.run(
+        "squares = context.parallelize(range(400), 16).map(square).cache()\n"
+        "sums = squares.reduceByKey(lambda a, b: a + b, 4)\n"
+        "before = sorted(sums.collect())"
+    )
+    assert await notebook.run("executed('square')") == 400
+    notebook.say("sorted(context.parallelize(range(4), 4).map(patient).collect())")
+    await cluster.comes(*(WorkerState(instance, busy=True) for instance in (ONE, TWO, THREE, FOUR)))
+
+    await cluster.drain(THREE, FOUR)
+    await cluster.drain(FOUR)  # asking again is harmless
+    leaving = [WorkerState(instance, busy=True, draining=True) for instance in (THREE, FOUR)]
+    await cluster.comes(WorkerState(ONE, busy=True), WorkerState(TWO, busy=True), *leaving)
+
+    cluster.open_gate()
+    assert await asyncio.to_thread(notebook.hear) == [1000, 1001, 1002, 1003]
+    left = [WorkerState(instance, draining=True, drained=True) for instance in (THREE, FOUR)]
+    await cluster.comes(WorkerState(ONE), WorkerState(TWO), *left)
+    for instance in (THREE, FOUR):
+        assert cluster.site.running(instance), "ending it is the hub's to do"
+        cluster.site.end(instance)
+    await cluster.comes(WorkerState(ONE), WorkerState(TWO))
+
+    assert await notebook.run("sorted(sums.collect()) == before")
+    assert await notebook.run("squares.count()") == 400
+    stored = "[[i.numCachedPartitions(), i.numPartitions()] for i in context._jsc.sc().getRDDStorageInfo()]"
+    assert await notebook.run(stored) == [[16, 16]]
+    assert await notebook.run("[executed('square'), executed('patient')]") == [400, 4]
+
+
+async def test_a_computation_outlives_the_master(cluster: Cluster) -> None:
+    await cluster.grow(ONE, TWO)
+    notebook = await cluster.session()
+    notebook.say("context.parallelize(range(4), 2).map(patient).sum()")
+    await cluster.comes(WorkerState(ONE, busy=True), WorkerState(TWO, busy=True))
+    # The launcher alone; the next one has to see to what it left.
+    psutil.Process(cluster.site.pid("spark-scheduler")).kill()
+    cluster.site.end("spark-scheduler")
+    cluster.site.start(SCHEDULER)
+    await eventually(cluster.answers)
+    await cluster.comes(WorkerState(ONE, busy=True), WorkerState(TWO, busy=True))
+    cluster.open_gate()
+    assert await asyncio.to_thread(notebook.hear) == 4006
+    assert await notebook.run("[context.parallelize(range(9)).sum(), executed('patient')]") == [36, 4]
+
+
+async def test_a_worker_that_was_killed_is_replaced_under_its_name(cluster: Cluster) -> None:
+    await cluster.grow(ONE)
+    notebook = await cluster.session()
+    psutil.Process(cluster.site.pid(ONE)).kill()
+    cluster.site.end(ONE)
+    await cluster.comes()
+    await cluster.grow(ONE)
+    assert await notebook.run("context.parallelize(range(9)).sum()") == 36
+
+
+async def test_every_link_leads_somewhere_below_the_prefix(cluster: Cluster) -> None:
+    await cluster.grow(ONE)
+    notebook = await cluster.session()
+    await notebook.run("session.range(100).selectExpr('id % 3 k').groupBy('k').count().cache().collect(); 1")
+    base = cluster.site.url(DASHBOARD)
+    seen: set[str] = set()
+    waiting = [PREFIX + "/"]
+    async with aiohttp.ClientSession(headers=TOKEN) as session:
+        while waiting:
+            path = waiting.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            # What a relay that takes the prefix off sends.
+            async with session.get(base + path.removeprefix(PREFIX), allow_redirects=False) as response:
+                assert response.status in (200, 302), f"{path}: {response.status}"
+                page = await response.text(errors="replace") if "html" in response.content_type else ""
+                links = [response.headers["Location"]] if response.status == 302 else []
+            links += re.findall(r"""(?:href|src)=["']([^"'#]+)["']""", page)
+            for link in (link.replace("&amp;", "&") for link in links):
+                target = urlsplit(urljoin(path, link))
+                if target.netloc or target.scheme or re.search("/kill/", target.path):
+                    assert target.netloc.endswith("apache.org") or not target.netloc, f"{link} on {path}"
+                    continue
+                assert target.path.startswith(PREFIX + "/"), f"{link} on {path}"
+                waiting.append(target.path + (f"?{target.query}" if target.query else ""))
+    for page in (
+        "/app/",
+        "/jobs/job/",
+        "/stages/stage/",
+        "/executors/",
+        "/storage/",
+        "/SQL/execution/",
+        "/logPage/",
+    ):
+        assert any(page in path for path in seen), page
+    assert any(path.endswith("spark-logo.svg") or path.endswith(".js") for path in seen)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
+async def test_nothing_is_shown_without_the_token(cluster: Cluster, headers: dict[str, str]) -> None:
+    async with aiohttp.ClientSession(headers=headers) as session:
+        for path in ("/", "/json/", "/proxy/app-1/", "/podium/state", "/environment/"):
+            async with session.get(cluster.site.url(DASHBOARD, path)) as response:
+                assert (response.status, await response.text()) == (401, "401 Unauthorized\n"), path
+        for path in ("/podium/drain", "/workers/kill/"):
+            async with session.post(cluster.site.url(DASHBOARD, path), json={"workers": []}) as response:
+                assert response.status == 401
+
+
+async def test_who_goes_past_the_guard_is_refused_by_master_worker_and_driver(cluster: Cluster) -> None:
+    await cluster.grow(ONE)
+    notebook = await cluster.session()
+    master = await send(cluster.site.url(DASHBOARD), Request("GET", "/json/"), TOKEN)
+    worker = re.search(rb'"webuiaddress" : "([^"]+)"', master)
+    assert worker
+    driver = await notebook.run("context._jsc.sc().ui().get().webUrl()")
+    signed = {"Authorization": f"Bearer {ui_token(CONTEXT.keys)}"}
+    async with aiohttp.ClientSession() as session:
+        for page in (cluster.site.url(PAGES), worker[1].decode(), driver):
+            for headers, status in (({}, 403), (TOKEN, 403), (signed, 200)):
+                async with session.get(page, headers=headers) as response:
+                    assert response.status == status, page
+            kill = page + "/workers/kill/"
+            async with session.post(kill, data={"host": own_address(CONTEXT.name, ONE)}) as response:
+                assert response.status in (403, 405)
+    assert (await cluster.state()).workers == (WorkerState(ONE),)
+
+
+async def test_nothing_listens_beyond_loopback(cluster: Cluster) -> None:
+    await cluster.grow(ONE)
+    notebook = await cluster.session()
+    await notebook.run("context.parallelize(range(4)).sum()")
+    family = [psutil.Process(cluster.site.pid(name)) for name in (ONE, "spark-scheduler", notebook.name)]
+    family += [child for process in family for child in process.children(recursive=True)]
+    listening = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in family
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1", own_address(CONTEXT.name, ONE)}
+
+
+async def test_a_worker_without_the_secret_is_not_taken(cluster: Cluster) -> None:
+    defaults = WORKER.files["spark/spark-defaults.conf"]
+    wrong = re.sub("(spark.authenticate.secret) .*", r"\1 somethingelse", defaults)
+    assert wrong != defaults
+    stranger = replace(WORKER, name="stranger", files={**WORKER.files, "spark/spark-defaults.conf": wrong})
+    cluster.site.start(stranger, "spark-worker-9")
+
+    async def refused() -> bool:
+        return "Failed to connect to master" in cluster.site.log("spark-worker-9").read_text()
+
+    await eventually(refused)
+    assert (await cluster.state()).workers == ()
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"workers": "spark-worker-1"}', '{"workers": [1]}'])
+async def test_a_drain_without_names_is_refused(cluster: Cluster, body: str) -> None:
+    url = cluster.site.url(DASHBOARD, "/podium/drain")
+    async with aiohttp.ClientSession(headers=TOKEN) as session, session.post(url, data=body) as response:
+        assert response.status == 400
