@@ -1,51 +1,29 @@
-"""The program on one machine: reads the configuration, wires web, controller, backend and proxy, and
-stops them in order.
+"""The program on one machine: its settings, and its life from the command line to the exit code.
 
-Nothing here may decide anything about workspaces.
+Nothing here may know how a hub is put together; that is `wiring.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import getpass
 import ipaddress
 import logging
-import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import tornado.httpserver
-import tornado.netutil
-import tornado.web
 from traitlets import Dict, Int, Unicode, default
 from traitlets.config import Application, Config
 
-from hub import notebook, tools
-from hub.backends.local import LocalBackend
-from hub.clusters.base import Context
-from hub.controller import Controller
+from hub import tools
 from hub.errors import ConfigurationError
-from hub.ports import HOST, Ports
-from hub.probe import Probe
+from hub.ports import HOST
 from hub.profiles import Profile, read_profiles
 from hub.state import State, default_directory
-from hub.store.files import FileStore
-from hub.web import peers
-from hub.web.auth import LocalSignIn, Person, derive
-from hub.web.base import Site
-from hub.web.events import Watcher
-from hub.web.server import make_application
-from hub.workqueue import WorkQueue
-from proxy.chp import ProxyClient, RouteKeeper
-from proxy.process import ProxyProcess
+from hub.wiring import Hub
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-MOST_BODY = 16 * 2**20
-WORKSPACE_CODE = CHECKOUT / "images" / "workspace"
 
 
 class Podium(Application):
@@ -134,141 +112,7 @@ class Podium(Application):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, stop)
-        async with contextlib.AsyncExitStack() as stack:
-            await self._wire(stack, state, profiles, stop)
-
-    async def _wire(
-        self,
-        stack: contextlib.AsyncExitStack,
-        state: State,
-        profiles: Mapping[str, Profile],
-        stop: asyncio.Event,
-    ) -> None:
-        key, ports = state.key(), Ports()
-        stack.callback(ports.close)
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        relayed = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        store = FileStore(state.directory / "objects")
-        backend = make_backend(state, ports)
-        await backend.start()
-        sockets = tornado.netutil.bind_sockets(0, HOST)
-        web_port = int(sockets[0].getsockname()[1])
-        process = ProxyProcess(
-            tools.configurable_http_proxy(),
-            state.hub,
-            self.ip,
-            self.port,
-            derive(key, "proxy"),
-            state.directory / "proxy.log",
-            {"PATH": os.environ.get("PATH", os.defpath)},
-            ports,
-        )
-        keeper = RouteKeeper(
-            ProxyClient(session, lambda: process.api, derive(key, "proxy")), f"http://{HOST}:{web_port}"
-        )
-        await process.start(keeper.restarted)
-        sign_in = LocalSignIn(
-            person=Person(getpass.getuser()),
-            token=state.token(),
-            code=derive(key, "sign-in")[:16],
-            cookie_secret=derive(key, "cookies"),
-            public_port=self.port,
-            web_port=web_port,
-        )
-        watcher = Watcher(store)
-        site = Site(
-            store=store,
-            watcher=watcher,
-            profiles=profiles,
-            unavailable=backend.unavailable,
-            sign_in=sign_in,
-            hub_key=key,
-            session=relayed,
-            own_port=own_port,
-            kept=f"Its home folder is kept for a week in {state.directory / 'kept'}.",
-        )
-        server = tornado.httpserver.HTTPServer(make_application(site), max_body_size=MOST_BODY)
-        server.add_sockets(sockets)
-        queue = WorkQueue()
-        probe = Probe(session, queue.add)
-        reach = Reach(session, f"http://{self.ip}:{self.port}")
-        controller = Controller(store, backend, keeper, probe, queue, key, reach)
-        tasks = [asyncio.create_task(part.run()) for part in (watcher, controller, keeper)]
-        self._welcome(sign_in.code, state)
-        stopped = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        print("\nStopping …", flush=True)
-        for task in (stopped, *tasks):
-            task.cancel()
-        await asyncio.gather(stopped, *tasks, return_exceptions=True)
-        queue.close()
-        await probe.close()
-        server.stop()
-        ended = await backend.close(end=True)
-        await process.end()
-        await server.close_all_connections()
-        remaining = len(await store.list())
-        print(f"Stopped {ended + 1} processes.", flush=True)
-        if remaining:
-            print(f"{remaining} workspace(s) will be started again by the next `make run`.", flush=True)
-        for task in done - {stopped}:
-            task.result()
-
-    def _welcome(self, code: str, state: State) -> None:
-        grouped = " ".join(code[start : start + 4] for start in range(0, len(code), 4))
-        print(
-            f"\n  Podium is ready:  http://{self.ip}:{self.port}/\n"
-            f"  Should the page ask for a code, it is  {grouped}\n"
-            f"  State and logs are in {state.directory}. Ctrl-C stops everything.\n",
-            flush=True,
-        )
-
-
-class Reach:
-    """Asks whether a notebook answers at its public address.
-
-    Args:
-        session: for the request.
-        address: of the proxy, as people reach it.
-    """
-
-    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
-        self._session = session
-        self._address = address
-
-    async def __call__(self, context: Context) -> bool:
-        """Whether the workspace's notebook answers there."""
-        url = f"{self._address}{notebook.base(context.name)}api"
-        headers = notebook.headers(context.keys)
-        timeout = aiohttp.ClientTimeout(total=5)
-        try:
-            async with self._session.get(
-                url, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                return response.status == 200
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return False
-
-
-def make_backend(state: State, ports: Ports) -> LocalBackend:
-    """The local backend, with the programs of this machine. Raises ConfigurationError when one is missing."""
-    python = tools.workspace_python()
-    if not python.exists():
-        raise ConfigurationError("The packages of the workspaces are not installed.", "Use `make run`.")
-    java = tools.java()
-    env = {"PYTHONPATH": str(WORKSPACE_CODE), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    path = [python.parent]
-    if java.path is not None:
-        path.append(java.path.parent)
-        env["JAVA_HOME"] = str(java.path.parent.parent)
-    unavailable = {} if java.path is not None else {"spark": f"Spark cannot run here. {java.reason}"}
-    return LocalBackend(state.directory, state.hub, path, env, unavailable, ports)
-
-
-def own_port(port: int) -> bool:
-    """Whether the programs that listen on a port of this machine are all of this account."""
-    table = peers.sockets()
-    return table is None or peers.listeners(table, port) == {os.getuid()}
+        await Hub(state, self.ip, self.port, profiles).run(stop)
 
 
 def check_names(config: Config) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,7 +19,7 @@ import aiohttp
 from hub import culler
 from hub.backends.base import Backend
 from hub.clusters import CLUSTERS
-from hub.clusters.base import ClusterState, Context
+from hub.clusters.base import ClusterState
 from hub.desired import context, desired
 from hub.errors import Conflict, NotFound
 from hub.model import FINALIZER, FRAMEWORKS, FrameworkName, Workspace
@@ -59,7 +59,6 @@ class Controller:
         probe: asks schedulers and notebooks; made by the caller with `queue.add` as its `moved`.
         queue: names that want a look.
         hub_key: the secret that all others are derived from.
-        reach: whether a notebook answers at its public address.
         now: the clock.
     """
 
@@ -71,7 +70,6 @@ class Controller:
         probe: Probe,
         queue: WorkQueue,
         hub_key: bytes,
-        reach: Callable[[Context], Awaitable[bool]],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
@@ -80,7 +78,6 @@ class Controller:
         self._probe = probe
         self._queue = queue
         self._hub_key = hub_key
-        self._reach = reach
         self._now = now
         self._unseen: set[str] | None = None
 
@@ -208,7 +205,7 @@ class Controller:
         """
         if workspace.deleting or not seen.ready("notebook"):
             return False
-        return workspace.status.phase == "Ready" or await self._reach(context(workspace, self._hub_key))
+        return workspace.status.phase == "Ready" or await self._probe.reach(context(workspace, self._hub_key))
 
     async def _stop(self, workspace: Workspace, why: str) -> None:
         log.info("%s: stopping it: %s", workspace.name, why)

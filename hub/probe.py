@@ -1,6 +1,6 @@
 """Asks schedulers and notebooks what they are doing, over HTTP, and keeps their last answer.
 
-Most hold their answer until something changes, so nothing is polled. An answer that cannot be had is
+They hold their answer until something changes, so nothing is polled. An answer that cannot be had is
 None: not known, never "nothing". What to ask and how to read it is in `hub/clusters/` and
 `hub/notebook.py`; nothing here may judge.
 """
@@ -32,11 +32,7 @@ MOST_BYTES = 4 * 2**20
 
 
 class Speaker(Protocol):
-    """Something that can be asked for its state: a framework, or the notebook."""
-
-    @property
-    def state_interval(self) -> float:
-        """Seconds between questions; 0 where the answer is held until a change."""
+    """Something that can be asked for its state, and holds its answer until there is another."""
 
     def headers(self, keys: Keys) -> Mapping[str, str]:
         """The credentials it wants."""
@@ -61,11 +57,13 @@ class Probe:
     Args:
         session: for all requests.
         moved: called with a workspace's name when an answer differs from the one before.
+        public: address of the proxy, as people reach it, such as `http://127.0.0.1:8000`.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, moved: Callable[[str], None]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, moved: Callable[[str], None], public: str) -> None:
         self._session = session
         self._moved = moved
+        self._public = public
         self._conversations: dict[tuple[str, str], _Conversation] = {}
 
     def look(
@@ -110,6 +108,18 @@ class Probe:
             allow_redirects=False,
         ) as response:
             response.raise_for_status()
+
+    async def reach(self, context: Context) -> bool:
+        """Whether a workspace's notebook answers at its public address."""
+        url = f"{self._public}{notebook.base(context.name)}api"
+        headers = notebook.headers(context.keys)
+        try:
+            async with self._session.get(
+                url, headers=headers, timeout=SHORT, allow_redirects=False
+            ) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     def forget(self, workspace: str) -> None:
         """End all conversations with a workspace."""
@@ -156,8 +166,6 @@ class Probe:
                 continue
             self._heard(context.name, key, state)
             version, pause = state.version, FIRST_PAUSE
-            if speaker.state_interval:
-                await asyncio.sleep(speaker.state_interval)
 
     async def _ask(
         self, context: Context, speaker: Speaker, address: str, version: str
@@ -190,6 +198,3 @@ class Probe:
 def _news(state: ClusterState | NotebookState | None) -> object:
     """A state without its version, which may count things that nobody needs to hear of."""
     return None if state is None else replace(state, version="")
-
-
-__all__ = ["Probe"]

@@ -7,6 +7,7 @@ routes.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,10 +28,9 @@ class ProxyProcess:
     Args:
         command: how to run it, without options.
         hub: marks the processes of this hub.
-        ip, port: the public address.
+        address: the public `ip:port`.
         token: its `CONFIGPROXY_AUTH_TOKEN`.
         log: its log file.
-        env: the environment it starts from.
         ports: takes the port of its REST API.
     """
 
@@ -38,20 +38,16 @@ class ProxyProcess:
         self,
         command: Sequence[str],
         hub: str,
-        ip: str,
-        port: int,
+        address: str,
         token: str,
         log: Path,
-        env: dict[str, str],
         ports: Ports,
     ) -> None:
         self._command = tuple(command)
         self._mark = Mark(hub, "", "proxy", "proxy")
-        self._ip = ip
-        self._port = port
+        self._address = address
         self._token = token
         self._log = log
-        self._env = env
         self._ports = ports
         self._api_port = 0
         self._supervisor: Supervisor | None = None
@@ -72,35 +68,16 @@ class ProxyProcess:
         """
         process = await self._adopt()
         if process is None:
-            _check_free(self._ip, self._port)
+            _check_free(self._address)
             self._api_port = self._ports.take()
         moved = asyncio.Event()
-        program = Program(
-            mark=self._mark,
-            command=(
-                *self._command,
-                *("--ip", self._ip, "--port", str(self._port)),
-                *("--api-ip", HOST, "--api-port", str(self._api_port)),
-                *("--error-path", str(ERRORS), "--log-level", "warn"),
-            ),
-            env={
-                **self._env,
-                "CONFIGPROXY_AUTH_TOKEN": self._token,
-                API_PORT: str(self._api_port),
-                PUBLIC: f"{self._ip}:{self._port}",
-            },
-            directory=self._log.parent,
-            log=self._log,
-            probe=f"{self._ip}:{self._port}",
-            before=lambda: self._ports.hold(self._api_port),
-        )
 
         def changed() -> None:
             moved.set()
             if self._supervisor is not None and self._supervisor.instance.ready:
                 restarted()
 
-        self._supervisor = Supervisor(program, changed, process)
+        self._supervisor = Supervisor(self._program(), changed, process)
         while not self._supervisor.instance.ready:
             moved.clear()
             await moved.wait()
@@ -108,7 +85,29 @@ class ProxyProcess:
             if seen.restarts:
                 await self.end()
                 tail = "\n".join(seen.log)
-                raise ConfigurationError(f"The proxy cannot be started on port {self._port}.\n{tail}")
+                raise ConfigurationError(f"The proxy cannot be started at {self._address}.\n{tail}")
+
+    def _program(self) -> Program:
+        ip, _, port = self._address.rpartition(":")
+        return Program(
+            mark=self._mark,
+            command=(
+                *self._command,
+                *("--ip", ip, "--port", port),
+                *("--api-ip", HOST, "--api-port", str(self._api_port)),
+                *("--error-path", str(ERRORS), "--log-level", "warn"),
+            ),
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "CONFIGPROXY_AUTH_TOKEN": self._token,
+                API_PORT: str(self._api_port),
+                PUBLIC: self._address,
+            },
+            directory=self._log.parent,
+            log=self._log,
+            probe=self._address,
+            before=lambda: self._ports.hold(self._api_port),
+        )
 
     async def end(self) -> None:
         """End the proxy."""
@@ -121,24 +120,25 @@ class ProxyProcess:
             self._supervisor.abandon()
 
     async def _adopt(self) -> Process | None:
-        """The proxy that an earlier hub started for the same port; one for another port is ended."""
+        """The proxy that an earlier hub started for the same address; one for another is ended."""
         for found in await asyncio.to_thread(find, self._mark.hub):
             if found.mark == self._mark and found.main:
-                if found.env.get(PUBLIC) == f"{self._ip}:{self._port}":
+                if found.env.get(PUBLIC) == self._address:
                     self._api_port = int(found.env[API_PORT])
                     return Process(found.pid)
                 await sweep(self._mark.hub, "", self._mark.instance)
         return None
 
 
-def _check_free(ip: str, port: int) -> None:
+def _check_free(address: str) -> None:
     """Raises ConfigurationError when something listens at the address already."""
+    ip, _, port = address.rpartition(":")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ip, port))
+            probe.bind((ip, int(port)))
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} cannot be used: {error.strerror}.",
-                f"Stop the program that uses it, or choose another: make run PORT={port + 1}",
+                f"Stop the program that uses it, or choose another: make run PORT={int(port) + 1}",
             ) from None

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,12 +92,15 @@ class Supervisor:
         """The main process's number, while there is one."""
         return self._process.pid if self._process and self._process.running else None
 
-    async def end(self) -> None:
-        """End the program: SIGTERM, after its grace SIGKILL, then whatever it left behind."""
+    def end(self) -> Awaitable[None]:
+        """End the program: SIGTERM, after its grace SIGKILL, then whatever it left behind.
+
+        It is seen as ending from this call on; what is returned waits until it has ended.
+        """
         self._ending = True
         self._stop.set()
         self._moved()
-        await asyncio.shield(self._task)
+        return asyncio.shield(self._task)
 
     def abandon(self) -> None:
         """Stop watching and leave the program running, for another hub to find."""

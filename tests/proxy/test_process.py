@@ -38,11 +38,9 @@ def make(hub_id, ports, tmp_path):
         return ProxyProcess(
             command or configurable_http_proxy(),
             hub,
-            HOST,
-            port,
+            f"{HOST}:{port}",
             TOKEN,
             tmp_path / log,
-            {"PATH": os.environ["PATH"]},
             ports,
         )
 
@@ -165,7 +163,7 @@ async def test_a_port_that_is_taken_is_named(make):
 
 async def test_a_program_that_cannot_run_is_told_with_its_last_words(make, ports, hub_id):
     port = ports.take()
-    with pytest.raises(ConfigurationError, match=rf"on port {port}\.\nno such luck"):
+    with pytest.raises(ConfigurationError, match=rf":{port}\.\nno such luck"):
         await make(port, command=["sh", "-c", "echo no such luck; exit 3"]).start(nothing)
     assert find(hub_id) == []
 

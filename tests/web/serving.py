@@ -21,7 +21,6 @@ from multidict import CIMultiDict
 from yarl import URL
 
 import hub.model
-from hub.app import MOST_BODY
 from hub.desired import context
 from hub.keys import Keys
 from hub.model import Status, Workspace
@@ -31,6 +30,7 @@ from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE, LocalSignIn, Person
 from hub.web.base import Site
 from hub.web.events import Watcher
 from hub.web.server import make_application
+from hub.wiring import MOST_BODY
 from tests.builders import HUB_KEY, make_workspace
 from tests.web.upstream import Upstream, listening
 

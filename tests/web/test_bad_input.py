@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hub.app import MOST_BODY
 from hub.web.api import MOST_BYTES
+from hub.wiring import MOST_BODY
 from tests.web.serving import MINE, XSRF, Answer, Web
 
 LONG = "x" * 10_000

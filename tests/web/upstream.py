@@ -89,13 +89,16 @@ class Upstream:
         answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await answer.prepare(request)
         await answer.write(b"first")
+        await self._held()
+        await answer.write(b" last")
+        return answer
+
+    async def _held(self) -> None:
         try:
             await self.go_on.wait()
         except asyncio.CancelledError:
             self.left.set()
             raise
-        await answer.write(b" last")
-        return answer
 
     async def _broken(self, request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
@@ -109,7 +112,7 @@ class Upstream:
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         if "/slow/" in request.path:
             self.asked.set()
-            await self.go_on.wait()
+            await self._held()
         socket = web.WebSocketResponse(protocols=("second", "bokeh"), max_msg_size=0)
         await socket.prepare(request)
         async for message in socket:

@@ -133,6 +133,21 @@ async def test_a_bare_client_computes_on_the_workers_and_knows_its_dashboard(clu
     assert info == [["dask-worker-1", 1, 512 * 2**20]]
 
 
+async def test_a_worker_finds_modules_of_the_home_folder_but_no_false_dask(cluster: Cluster) -> None:
+    (cluster.site.home / "helper.py").write_text("value = 'helped'")
+    (cluster.site.home / "dask.py").write_text("raise SystemExit('this is no Dask')")
+    try:
+        await cluster.grow("dask-worker-1")
+        assert (
+            await cluster.client.run(
+                "def use():\n    import helper\n    return helper.value\nclient.submit(use).result()"
+            )
+            == "helped"
+        )
+    finally:
+        (cluster.site.home / "dask.py").unlink()
+
+
 async def test_who_does_not_speak_tls_with_our_certificate_is_refused(cluster: Cluster) -> None:
     port = urlsplit(cluster.site.url("dask-scheduler.comm")).port
     stranger = cluster.site.inside()

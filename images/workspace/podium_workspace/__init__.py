@@ -4,6 +4,7 @@
     content.py           course material from git
     jupyter_access.py    who may use the notebook
     jupyter_routes.py    the notebook's own routes: its state, and the way on to dashboards
+    dask_worker.py       a worker that finds the modules of the home folder
     dask_scheduler.py    Dask's scheduler with its dashboard guarded
     dask_draining.py     the state of its workers, and how they are asked to finish
     dask_routes.py       both over HTTP

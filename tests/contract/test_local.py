@@ -1,0 +1,369 @@
+"""What the local backend alone promises: about processes, folders, ports and other hubs on the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from hub.backends import local as module
+from hub.backends import site
+from hub.backends import supervisor
+from hub.backends.site import own_address
+from hub.backends.supervisor import answers, last_lines
+from hub.ports import HOST
+from hub.processes import find
+from hub.workload import Workload
+from tests.builders import NAME
+from tests.contract.benches import LocalBench, server, workers
+from tests.contract.test_backend import ALL, CLUSTER, OTHER, gone, seen, settle
+from tests.waiting import until
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems allow neither")
+
+
+def script(text: str, name: str = "notebook", **fields: object) -> Workload:
+    """A workload of one shell script."""
+    command = ("sh", "-c", text, "script", "@{home}", "@{files}", "@{host}", "@{instance}")
+    defaults = {"name": name, "role": "notebook", "cluster": "", "instances": (name,), "grace": 1}
+    return Workload(command=command, **{**defaults, **fields})
+
+
+async def wrote(path: Path) -> str:
+    """What a program wrote, once it has."""
+    return await until(f"{path} is written", lambda: path.exists() and path.read_text())
+
+
+# Ending.
+
+
+@pytest.mark.parametrize("how", ["shrink", "remove", "close"])
+async def test_descendants_that_fled_and_do_not_listen_end_too(local, how):
+    await local.backend.apply(NAME, [server("notebook"), workers(1, behaviour="escaping")])
+    await until("one has fled", lambda: len(find(local.hub)) == 3 and (local.site(NAME) / "home/escaped").exists())
+    if how == "shrink":
+        await local.backend.apply(NAME, [server("notebook")])
+        await settle(local, {"notebook"})
+        assert len(find(local.hub)) == 1
+    elif how == "remove":
+        await local.backend.apply(NAME, [])
+        await gone(local)
+    else:
+        assert await local.backend.close(end=True) == 2
+    assert [f for f in find(local.hub) if f.mark.workload == "dask-worker"] == []
+
+
+async def test_descendants_of_a_program_that_was_killed_end_before_it_starts_again(local):
+    await local.backend.apply(NAME, [workers(1, behaviour="escaping")])
+    await until("one has fled", lambda: len(find(local.hub)) == 2 and (local.site(NAME) / "home/escaped").exists())
+    before = {f.pid for f in find(local.hub)}
+    local.kill(NAME, "dask-worker-1")
+    await until("it runs again", lambda: local.running(NAME).get("dask-worker-1") not in (None, *before))
+    assert not before & {f.pid for f in find(local.hub)}
+
+
+async def test_programs_are_asked_politely_first(local):
+    text = 'trap "echo bye > $1/bye; exit" TERM; echo here > $1/here; while :; do sleep 0.01; done'
+    await local.backend.apply(NAME, [script(text), workers(1)])
+    home = local.site(NAME) / "home"
+    await wrote(home / "here")
+    await local.backend.apply(NAME, [workers(1)])
+    assert await wrote(home / "bye") == "bye\n"
+    await settle(local, {"dask-worker-1"})
+
+
+async def test_after_its_grace_a_program_is_killed(local):
+    await local.backend.apply(NAME, [dataclasses.replace(server("notebook", "stubborn"), grace=0)])
+    await settle(local, {"notebook"})
+    await local.backend.apply(NAME, [])
+    await gone(local)
+
+
+async def test_closing_ends_every_process_and_keeps_the_folders(local):
+    await local.backend.apply(NAME, CLUSTER)
+    await settle(local, ALL)
+    await local.restart()
+    assert await local.backend.close(end=True) == 4
+    assert find(local.hub) == []
+    assert local.site(NAME).exists()
+    await local.restart()
+    assert await local.backend.names() == {NAME}
+    assert (await local.backend.observe(NAME)).instances == ()
+    await local.backend.apply(NAME, CLUSTER)
+    await settle(local, ALL)
+
+
+async def test_two_hubs_on_one_machine_do_not_touch_each_other(local, tmp_path):
+    other = LocalBench(tmp_path / "other", f"{local.hub}x")
+    await other.backend.start()
+    try:
+        for bench in (local, other):
+            await bench.backend.apply(NAME, CLUSTER)
+        await settle(local, ALL)
+        before = await settle(other, ALL)
+        await local.backend.apply(NAME, [])
+        await gone(local)
+        await local.restart()
+        assert await local.backend.names() == set()
+        assert await settle(other, ALL) == before
+    finally:
+        await other.close()
+    assert find(other.hub) == []
+
+
+async def test_a_removal_that_fails_is_made_good_at_the_next_try(local, monkeypatch, caplog):
+    await local.backend.apply(NAME, [server("notebook")])
+    await settle(local, {"notebook"})
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "rename", lambda *_: 1 / 0)
+        await local.backend.apply(NAME, [])
+        await until("it fails", lambda: "could not be removed" in caplog.text)
+    assert (await local.backend.observe(NAME)).exists, "what may still be there is not called gone"
+    await local.backend.apply(NAME, [])
+    await gone(local)
+
+
+# Folders.
+
+
+@pytest.mark.parametrize(("behaviour", "kept"), [("serve", True), ("crash", False)])
+async def test_a_home_is_kept_only_if_somebody_can_have_worked_in_it(local, behaviour, kept):
+    await local.backend.apply(NAME, [server("notebook", behaviour), workers(1)])
+    (local.site(NAME) / "home" / "work.txt").write_text("a day's work")
+
+    async def far_enough() -> bool:
+        notebook = (await seen(local))["notebook"]
+        return notebook.ready if kept else notebook.restarts > 0
+
+    await until("it is as far as it gets", far_enough)
+    await local.backend.apply(NAME, [])
+    await gone(local)
+    homes = list((local.root / "kept").glob("*")) if (local.root / "kept").exists() else []
+    assert len(homes) == kept
+    for home in homes:
+        assert home.name.startswith(f"{NAME}-")
+        assert (home / "work.txt").read_text() == "a day's work"
+        assert home.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_kept_home_goes_after_a_week(local):
+    kept = local.root / "kept"
+    for name, age in (("old", site.KEPT_SECONDS + 60), ("new", site.KEPT_SECONDS - 60)):
+        (kept / name / "deep").mkdir(parents=True)
+        os.utime(kept / name, (time.time() - age, time.time() - age))
+    await local.restart()
+    assert [home.name for home in kept.iterdir()] == ["new"]
+
+
+async def test_folders_and_files_are_private_and_whole(local):
+    files = {"notebook/token": "secret", "~/.config/x.json": "at @{host}", "~/top": "@{files}"}
+    await local.backend.apply(NAME, [script("sleep 600", files=files)])
+    site = local.site(NAME)
+    assert (site / "files/notebook/notebook/token").read_text() == "secret"
+    assert (site / "home/.config/x.json").read_text() == f"at {HOST}"
+    assert (site / "home/top").read_text() == str(site / "files/notebook")
+    for path in [site, *site.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert not list(site.rglob("*.new"))
+
+
+async def test_a_file_that_is_as_it_should_be_is_not_written_again(local):
+    one = script("sleep 600", files={"~/a": "1", "~/b": "1"})
+    await local.backend.apply(NAME, [one])
+    home = local.site(NAME) / "home"
+    before = {name: (home / name).stat().st_ino for name in "ab"}
+    await local.restart()
+    await local.backend.apply(NAME, [script("sleep 600", files={"~/a": "1", "~/b": "2"})])
+    assert (home / "a").stat().st_ino == before["a"]
+    assert (home / "b").read_text() == "2"
+
+
+async def test_a_program_knows_its_folders_and_none_of_the_hubs_secrets(local, monkeypatch):
+    for name in ("PODIUM_API_TOKEN", "DASK_X", "SPARK_HOME", "JUPYTER_TOKEN", "PYTHONPATH", "CONFIGPROXY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "of-the-hub")
+    monkeypatch.setenv("LANG_OF_A_TEST", "x")
+    backend = module.LocalBackend(
+        local.root, local.hub, [Path("/first"), Path("/second")], {"JAVA_HOME": "/java"}, {}, local.ports
+    )
+    text = 'env > "$1/env.new"; mv "$1/env.new" "$1/env"; sleep 600'
+    await backend.apply(NAME, [script(text, env={"MINE": "@{instance}"})])
+    home = local.site(NAME) / "home"
+    env = dict(line.split("=", 1) for line in (await wrote(home / "env")).splitlines())
+    await backend.close(end=True)
+    assert env["HOME"] == env["PWD"] == str(home)
+    assert env["TMPDIR"] == str(local.site(NAME) / "tmp")
+    assert env["PATH"].startswith(f"/first{os.pathsep}/second{os.pathsep}")
+    assert (env["MINE"], env["JAVA_HOME"], env["LANG_OF_A_TEST"]) == ("notebook", "/java", "x")
+    assert "of-the-hub" not in env.values()
+
+
+# Ports and addresses.
+
+
+@LINUX
+async def test_ports_are_held_for_as_long_as_the_workspace_is_there(local):
+    # One that never listens: a port that was used stays taken for a while after a connection.
+    await local.backend.apply(NAME, [script("sleep 600", ports={"http": 8888})])
+    await settle(local, {"notebook"})
+    address = (await local.backend.observe(NAME)).addresses["notebook.http"]
+    port = int(address.rpartition(":")[2])
+    await local.backend.apply(NAME, [workers(1)])
+    await settle(local, {"dask-worker-1"})
+    assert not grab(port), "no other program gets it"
+    await local.restart()
+    assert not grab(port)
+    assert (await local.backend.observe(NAME)).addresses["notebook.http"] == address
+    await local.backend.apply(NAME, [])
+    await gone(local)
+    assert grab(port)
+
+
+def grab(port: int) -> bool:
+    with socket.socket() as program:
+        try:
+            program.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+async def test_a_notebook_may_speak_of_a_cluster_that_comes_later(local):
+    await local.backend.apply(NAME, [script("sleep 600", files={"~/x": "@{dask-scheduler.host}:@{dask-scheduler.http}"})])
+    told = (local.site(NAME) / "home/x").read_text()
+    await local.backend.apply(NAME, [script("sleep 600"), server("dask-scheduler")])
+    await settle(local, {"notebook", "dask-scheduler"})
+    assert (await local.backend.observe(NAME)).addresses["dask-scheduler.http"] == told
+    assert json.loads((local.site(NAME) / "ports.json").read_text())["dask-scheduler.http"] == int(told.split(":")[1])
+
+
+@LINUX
+def test_each_worker_has_an_address_of_its_own():
+    addresses = {own_address(NAME, f"dask-worker-{number}") for number in range(100)}
+    assert len(addresses) > 95
+    for address in addresses:
+        with socket.create_server((address, 0)):
+            pass
+    assert own_address(NAME, "a") == own_address(NAME, "a") != own_address(OTHER, "a")
+
+
+def test_where_there_is_only_one_address_all_workers_have_it(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert own_address(NAME, "a") == HOST
+
+
+async def test_workers_are_told_their_address_and_others_the_machines(local):
+    text = 'echo "$3" > "$1/$4.new"; mv "$1/$4.new" "$1/$4"; sleep 600'
+    worker = script(text, "dask-worker", role="worker", cluster="dask", instances=("dask-worker-1",))
+    await local.backend.apply(NAME, [script(text), worker])
+    home = local.site(NAME) / "home"
+    assert (await wrote(home / "notebook")).strip() == HOST
+    assert (await wrote(home / "dask-worker-1")).strip() == own_address(NAME, "dask-worker-1")
+
+
+# The supervisor of a program.
+
+
+async def test_a_program_that_cannot_even_be_started_says_why(local):
+    await local.backend.apply(NAME, [workers(1)])
+    await settle(local, {"dask-worker-1"})
+    (local.site(NAME) / "home").rmdir()
+    local.kill(NAME, "dask-worker-1")
+
+    async def told() -> bool:
+        return "cannot be started" in (await seen(local))["dask-worker-1"].message
+
+    await until("it is told", told)
+    (local.site(NAME) / "home").mkdir()
+    await settle(local, {"dask-worker-1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("exit 3", "ended with exit code 3 "), ("kill -9 $$", "ended with SIGKILL "), ("kill -50 $$", "ended with ")],
+)
+async def test_how_a_program_ended_is_said(local, text, words):
+    await local.backend.apply(NAME, [script(text, probe=None)])
+
+    async def told() -> str:
+        notebook = (await seen(local))["notebook"]
+        return notebook.message
+
+    assert words in await until("it is told", told)
+
+
+async def test_a_program_that_ran_well_is_started_again_soon_and_one_that_does_not_ever_later(
+    local, monkeypatch, caplog
+):
+    def pauses() -> list[float]:
+        return [record.args[-1] for record in caplog.records if "starting it again" in record.msg]
+
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.06)
+    await local.backend.apply(NAME, [script("exit 1")])
+    await until("it ended often", lambda: len(pauses()) >= 4)
+    assert pauses()[:4] == [0.02, 0.04, 0.06, 0.06]
+    monkeypatch.setattr(supervisor, "STEADY", -1.0)
+    before = len(pauses())
+    await until("it ended again", lambda: len(pauses()) >= before + 2)
+    assert pauses()[-1] == 0.01
+
+
+async def test_a_log_that_grew_too_long_is_emptied_at_the_next_start(local, monkeypatch):
+    monkeypatch.setattr(supervisor, "LOG_LIMIT", 100)
+    await local.backend.apply(NAME, [workers(1)])
+    before = await settle(local, {"dask-worker-1"})
+    log = local.site(NAME) / "logs" / "dask-worker-1.log"
+    log.write_text("x" * 101)
+    local.kill(NAME, "dask-worker-1")
+    await until("it runs again", lambda: local.running(NAME).get("dask-worker-1") not in (None, *before.values()))
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (None, ()),
+        (b"", ()),
+        (b"one\n\n  \ntwo", ("one", "two")),
+        (b"\x1b[31mred\x1b[0m\xff\n", ("[31mred[0m\ufffd",)),
+        (b"x" * 1000, ("x" * 400,)),
+        (b"".join(b"%d\n" % n for n in range(100)), tuple(str(n) for n in range(80, 100))),
+        (b"first\n" + b"y" * 9000 + b"\nlast\n", ("y" * 400, "last")),
+    ],
+)
+def test_the_last_lines_of_a_log(tmp_path, content, lines):
+    log = tmp_path / "log"
+    if content is not None:
+        log.write_bytes(content)
+    assert last_lines(log) == lines
+
+
+@pytest.mark.parametrize(("status", "answer"), [(200, True), (302, True), (404, True), (499, True), (500, False), (503, False)])
+async def test_an_answer_below_500_is_one(status, answer):
+    async def serve(request):
+        return web.Response(status=status, headers={"Location": f"http://{HOST}:1/"})
+
+    application = web.Application()
+    application.router.add_get("/x", serve)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, HOST, 0)
+    await site.start()
+    assert await answers(f"{site.name}/x") is answer
+    assert await answers(site.name.removeprefix("http://")), "a connection alone may do"
+    await runner.cleanup()
+
+
+async def test_no_answer(local):
+    port = local.ports.take()
+    assert not await answers(f"http://{HOST}:{port}/")
+    assert not await answers(f"{HOST}:{port}")
+
+
