@@ -11,13 +11,13 @@ help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Install what is needed and serve on 127.0.0.1:8000; PORT=… changes it, ARGS=… goes to podium
-	@$(PYTHON) -m hub.tools install && exec $(BIN)/podium --port=$(PORT) $(ARGS)
+	@$(PYTHON) -m hub.install && exec $(BIN)/podium --port=$(PORT) $(ARGS)
 
 test: ## Run every test that this machine can, and list what was skipped and why; ARGS=… goes to pytest
-	@$(PYTHON) -m hub.tools install --tests && exec $(BIN)/python -m pytest $(ARGS)
+	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m pytest $(ARGS)
 
 lint: ## Check style, types and layers
-	@$(PYTHON) -m hub.tools install --tests
+	@$(PYTHON) -m hub.install --tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -27,7 +27,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 	--custom-compile-command 'make locks'
 
 locks: ## Resolve the lock files again; ARGS=--upgrade takes newer versions
-	@$(PYTHON) -m hub.tools install
+	@$(PYTHON) -m hub.install
 	$(COMPILE) hub/tools.in -o hub/tools.lock $(ARGS)
 	$(COMPILE) setup.cfg -o images/hub/requirements.lock $(ARGS)
 	$(COMPILE) setup.cfg --extra test -c images/hub/requirements.lock -o tests/requirements.lock $(ARGS)

@@ -8,9 +8,9 @@ A map of this package, in the order in which it is best read:
     controller.py workqueue.py probe.py    the one loop, and its edge to schedulers and notebooks
     store/ backends/ processes.py ports.py the edges: where objects are kept, what runs workloads
     web/                                   sign-in, pages, REST, event streams, the relay of dashboards
-    app.py state.py tools.py               wire, start and stop it all on one machine
+    app.py state.py tools.py install.py    wire, start and stop it all on one machine
     __main__.py cli.py                     the command line
 
 Everything in the first three lines is pure: no I/O, no clock, no chance. The proxy has its own package,
-`proxy`. This module must stay free of imports: `tools.py` runs before anything is installed.
+`proxy`. This module must stay free of imports: `install.py` runs before anything is installed.
 """

@@ -9,9 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import psutil
@@ -21,6 +24,7 @@ from hub.processes import Found, find, sweep
 from hub.state import State
 
 T = TypeVar("T")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 PATIENCE = 90.0
 """Seconds after which a condition that should come true is taken to never do so."""
 
@@ -31,13 +35,15 @@ class RunningHub:
     Args:
         directory: for state and log; both survive a kill.
         config: text of a configuration file; empty for the one of the checkout.
+        env: what its environment has besides that of the tests, or in its place.
     """
 
-    def __init__(self, directory: Path, config: str = "") -> None:
+    def __init__(self, directory: Path, config: str = "", env: Mapping[str, str] = NOTHING) -> None:
         self.state = State(directory / "state")
         self.log = directory / "hub.log"
         self.port = free_port()
         self._directory = directory
+        self._env = env
         self._process: subprocess.Popen[bytes] | None = None
         if config:
             (directory / "podium_config.py").write_text(config)
@@ -52,6 +58,22 @@ class RunningHub:
         """A client with its token."""
         return Client(self.url, self.state.read_token())
 
+    @property
+    def pid(self) -> int:
+        """The hub's own process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def answers(self, name: str) -> bool:
+        """Whether the notebook's route leads to it; it refuses who has no cookie, which is an answer too."""
+        try:
+            urllib.request.urlopen(f"{self.url}/{name}/api/kernels", timeout=5)
+        except urllib.error.HTTPError as error:
+            return error.code == 403
+        except OSError:
+            return False
+        return False
+
     def start(self) -> float:
         """Start it and wait until it serves. Returns the seconds that took."""
         began = time.monotonic()
@@ -60,7 +82,7 @@ class RunningHub:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hub", f"--port={self.port}", f"--state={self.state.directory}"],
                 cwd=self._directory,
-                env=env | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+                env=env | {"PYTHONPATH": str(Path(__file__).parent.parent), **self._env},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -154,9 +176,9 @@ class RunningHub:
 
 
 @contextmanager
-def running_hub(directory: Path, config: str = "") -> Iterator[RunningHub]:
+def running_hub(directory: Path, config: str = "", env: Mapping[str, str] = NOTHING) -> Iterator[RunningHub]:
     """A hub that serves, and of which nothing is left afterwards."""
-    hub = RunningHub(directory, config)
+    hub = RunningHub(directory, config, env)
     try:
         hub.start()
         yield hub

@@ -46,22 +46,10 @@ def mains(hub: RunningHub) -> dict[str, int]:
     return {f.mark.instance: f.pid for f in hub.processes() if f.main}
 
 
-def notebook_answers(hub: RunningHub, name: str) -> bool:
-    """Whether the route of the notebook leads to it; it refuses who has no cookie, which is an answer too."""
-    request = urllib.request.Request(f"{hub.url}/{name}/api/kernels")
-    try:
-        urllib.request.urlopen(request, timeout=5)
-    except urllib.error.HTTPError as error:
-        return error.code == 403
-    except OSError:
-        return False
-    return False
-
-
 def test_a_killed_hub_finds_everything_again(hub: RunningHub, name: str) -> None:
     before = mains(hub)
     hub.kill()
-    assert notebook_answers(hub, name), "the notebook goes on without the hub"
+    assert hub.answers(name), "the notebook goes on without the hub"
     hub.start()
     assert hub.get(name)["status"]["phase"] == "Ready"
     hub.workers(name, "dask", 1)
@@ -76,7 +64,7 @@ def test_what_changed_while_the_hub_was_away_is_put_right(hub: RunningHub, name:
     os.kill(before["proxy"], signal.SIGKILL)
     hub.start()
     hub.workers(name, "dask", 1)
-    hub.wait("the route is back", lambda: notebook_answers(hub, name) or None)
+    hub.wait("the route is back", lambda: hub.answers(name) or None)
     after = mains(hub)
     assert after["dask-worker-1"] != before["dask-worker-1"]
     assert after["notebook"] == before["notebook"]
@@ -88,7 +76,7 @@ def test_a_killed_proxy_is_back_with_every_route(hub: RunningHub, name: str) -> 
     hub.wait(
         "the proxy is another", lambda: mains(hub).get("proxy", before["proxy"]) != before["proxy"] or None
     )
-    hub.wait("the route is back", lambda: notebook_answers(hub, name) or None)
+    hub.wait("the route is back", lambda: hub.answers(name) or None)
     assert mains(hub)["notebook"] == before["notebook"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,19 +76,19 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
     def check_xsrf_cookie(self) -> None:
         """The Origin check of `check_sender` stands for it: a relayed program has no XSRF token of ours."""
 
-    async def get(self, name: str, suffix: str, path: str | None) -> None:
-        if path is None:
+    async def get(self, name: str, suffix: str, slash: str | None) -> None:
+        if slash is None:
             query = f"?{self.request.query}" if self.request.query else ""
             self.redirect(f"/{name}_{suffix}/{query}")
             return
         target = await self._target(name, suffix)
         if self.is_websocket:
-            await self._open_upstream(target)
-            await super().get(name, suffix, path)
+            if await self._open_upstream(target):
+                await super().get(name, suffix, slash)
         else:
             await self._relay(target)
 
-    async def post(self, name: str, suffix: str, path: str | None) -> None:
+    async def post(self, name: str, suffix: str, slash: str | None) -> None:
         """Relay a request with a body."""
         await self._relay(await self._target(name, suffix))
 
@@ -130,7 +131,7 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
             async with self.site.session.request(
                 request.method or "GET",
                 address(target, request.uri or ""),
-                data=request.body or None,
+                data=io.BytesIO(request.body) if request.body else None,
                 headers=self._sent(target),
                 skip_auto_headers=AS_SENT,
                 allow_redirects=False,
@@ -197,10 +198,12 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return self._upstream.protocol if self._upstream else None
 
-    async def _open_upstream(self, target: Target) -> None:
+    async def _open_upstream(self, target: Target) -> bool:
+        """Connect to what is relayed to; False when the browser did not wait for that."""
         asked = self.request.headers.get("Sec-WebSocket-Protocol", "")
         skip = ("sec-websocket", "upgrade", "connection")
         headers = {h: v for h, v in self._sent(target).items() if not h.lower().startswith(skip)}
+        self._task = asyncio.current_task()
         try:
             self._upstream = await self.site.session.ws_connect(
                 address(target, self.request.uri or ""),
@@ -210,6 +213,11 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
             )
         except (aiohttp.ClientError, TimeoutError):
             raise Unavailable("It does not answer now.") from None
+        except asyncio.CancelledError:
+            return False
+        finally:
+            self._task = None
+        return True
 
     def open(self, *args: str, **kwargs: str) -> None:
         self._pump = asyncio.create_task(self._send_down())
@@ -250,7 +258,10 @@ def named_by_connection(headers: Mapping[str, str]) -> set[str]:
 
 def relocated(location: str, target: Target, host: str) -> str:
     """A redirect of what is relayed to, as the browser has to follow it."""
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return location
     if parts.netloc and parts.netloc not in (host, urlsplit(target.base).netloc):
         return location
     path = parts.path
@@ -269,4 +280,4 @@ def foreign_cookies(headers: Iterable[str]) -> str:
     return "; ".join(cookie for cookie in cookies if cookie and cookie.partition("=")[0] not in OWN_COOKIES)
 
 
-ROUTES = [(rf"/({NAME})_([a-z0-9]+)(?:/(.*))?", RelayHandler)]
+ROUTES = [(rf"/({NAME})_([a-z0-9]+)(?:(/).*)?", RelayHandler)]

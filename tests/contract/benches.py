@@ -55,7 +55,9 @@ def program(behaviour: str, port: str) -> tuple[tuple[str, ...], dict[str, str]]
     return (sys.executable, "-ISc", PROGRAM, port, "@{home}"), {"BEHAVIOUR": behaviour}
 
 
-def server(name: str = "notebook", behaviour: str = "serve", instances: tuple[str, ...] | None = None) -> Workload:
+def server(
+    name: str = "notebook", behaviour: str = "serve", instances: tuple[str, ...] | None = None
+) -> Workload:
     """A program that is ready once it answers on its port."""
     command, env = program(behaviour, f"@{{{name}.http}}")
     return Workload(

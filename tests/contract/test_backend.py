@@ -90,7 +90,10 @@ async def test_two_programs_have_two_addresses(bench):
     await bench.backend.apply(NAME, CLUSTER)
     await bench.backend.apply(OTHER, [server("notebook")])
     addresses = [(await bench.backend.observe(name)).addresses for name in (NAME, OTHER)]
-    assert addresses[0]["notebook.http"] not in (addresses[0]["dask-scheduler.http"], addresses[1]["notebook.http"])
+    assert addresses[0]["notebook.http"] not in (
+        addresses[0]["dask-scheduler.http"],
+        addresses[1]["notebook.http"],
+    )
 
 
 async def test_a_workload_without_instances_runs_nothing(bench):
@@ -165,7 +168,10 @@ async def test_one_that_is_wanted_again_while_it_ends_comes_back(bench):
 
     async def look() -> bool:
         await bench.backend.apply(NAME, CLUSTER)
-        return bench.running(NAME).keys() == ALL and bench.running(NAME)["dask-scheduler"] != before["dask-scheduler"]
+        return (
+            bench.running(NAME).keys() == ALL
+            and bench.running(NAME)["dask-scheduler"] != before["dask-scheduler"]
+        )
 
     await until("all run again", look)
     await settle(bench, ALL)
@@ -231,7 +237,10 @@ async def test_one_that_is_killed_is_started_again_in_place(bench):
     async with heard(bench) as names:
         bench.kill(NAME, "dask-scheduler")
         await until("it says so", lambda: NAME in names)
-    await until("it runs again", lambda: bench.running(NAME).get("dask-scheduler") not in (None, before["dask-scheduler"]))
+    await until(
+        "it runs again",
+        lambda: bench.running(NAME).get("dask-scheduler") not in (None, before["dask-scheduler"]),
+    )
     after = await settle(bench, ALL)
     assert after.keys() == before.keys()
     assert [name for name in ALL if after[name] != before[name]] == ["dask-scheduler"]
@@ -297,7 +306,10 @@ async def test_the_next_hub_starts_again_what_ends(bench):
     await bench.restart()
     await bench.backend.apply(NAME, CLUSTER)
     bench.kill(NAME, "dask-worker-1")
-    await until("it runs again", lambda: bench.running(NAME).get("dask-worker-1") not in (None, before["dask-worker-1"]))
+    await until(
+        "it runs again",
+        lambda: bench.running(NAME).get("dask-worker-1") not in (None, before["dask-worker-1"]),
+    )
     after = await settle(bench, ALL)
     assert {name for name in ALL if after[name] != before[name]} == {"dask-worker-1"}
 

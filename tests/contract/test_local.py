@@ -47,7 +47,9 @@ async def wrote(path: Path) -> str:
 @pytest.mark.parametrize("how", ["shrink", "remove", "close"])
 async def test_descendants_that_fled_and_do_not_listen_end_too(local, how):
     await local.backend.apply(NAME, [server("notebook"), workers(1, behaviour="escaping")])
-    await until("one has fled", lambda: len(find(local.hub)) == 3 and (local.site(NAME) / "home/escaped").exists())
+    await until(
+        "one has fled", lambda: len(find(local.hub)) == 3 and (local.site(NAME) / "home/escaped").exists()
+    )
     if how == "shrink":
         await local.backend.apply(NAME, [server("notebook")])
         await settle(local, {"notebook"})
@@ -62,7 +64,9 @@ async def test_descendants_that_fled_and_do_not_listen_end_too(local, how):
 
 async def test_descendants_of_a_program_that_was_killed_end_before_it_starts_again(local):
     await local.backend.apply(NAME, [workers(1, behaviour="escaping")])
-    await until("one has fled", lambda: len(find(local.hub)) == 2 and (local.site(NAME) / "home/escaped").exists())
+    await until(
+        "one has fled", lambda: len(find(local.hub)) == 2 and (local.site(NAME) / "home/escaped").exists()
+    )
     before = {f.pid for f in find(local.hub)}
     local.kill(NAME, "dask-worker-1")
     await until("it runs again", lambda: local.running(NAME).get("dask-worker-1") not in (None, *before))
@@ -186,7 +190,14 @@ async def test_a_file_that_is_as_it_should_be_is_not_written_again(local):
 
 
 async def test_a_program_knows_its_folders_and_none_of_the_hubs_secrets(local, monkeypatch):
-    for name in ("PODIUM_API_TOKEN", "DASK_X", "SPARK_HOME", "JUPYTER_TOKEN", "PYTHONPATH", "CONFIGPROXY_AUTH_TOKEN"):
+    for name in (
+        "PODIUM_API_TOKEN",
+        "DASK_X",
+        "SPARK_HOME",
+        "JUPYTER_TOKEN",
+        "PYTHONPATH",
+        "CONFIGPROXY_AUTH_TOKEN",
+    ):
         monkeypatch.setenv(name, "of-the-hub")
     monkeypatch.setenv("LANG_OF_A_TEST", "x")
     backend = module.LocalBackend(
@@ -235,12 +246,16 @@ def grab(port: int) -> bool:
 
 
 async def test_a_notebook_may_speak_of_a_cluster_that_comes_later(local):
-    await local.backend.apply(NAME, [script("sleep 600", files={"~/x": "@{dask-scheduler.host}:@{dask-scheduler.http}"})])
+    await local.backend.apply(
+        NAME, [script("sleep 600", files={"~/x": "@{dask-scheduler.host}:@{dask-scheduler.http}"})]
+    )
     told = (local.site(NAME) / "home/x").read_text()
     await local.backend.apply(NAME, [script("sleep 600"), server("dask-scheduler")])
     await settle(local, {"notebook", "dask-scheduler"})
     assert (await local.backend.observe(NAME)).addresses["dask-scheduler.http"] == told
-    assert json.loads((local.site(NAME) / "ports.json").read_text())["dask-scheduler.http"] == int(told.split(":")[1])
+    assert json.loads((local.site(NAME) / "ports.json").read_text())["dask-scheduler.http"] == int(
+        told.split(":")[1]
+    )
 
 
 @LINUX
@@ -286,7 +301,11 @@ async def test_a_program_that_cannot_even_be_started_says_why(local):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("exit 3", "ended with exit code 3 "), ("kill -9 $$", "ended with SIGKILL "), ("kill -50 $$", "ended with ")],
+    [
+        ("exit 3", "ended with exit code 3 "),
+        ("kill -9 $$", "ended with SIGKILL "),
+        ("kill -50 $$", "ended with "),
+    ],
 )
 async def test_how_a_program_ended_is_said(local, text, words):
     await local.backend.apply(NAME, [script(text, probe=None)])
@@ -322,7 +341,9 @@ async def test_a_log_that_grew_too_long_is_emptied_at_the_next_start(local, monk
     log = local.site(NAME) / "logs" / "dask-worker-1.log"
     log.write_text("x" * 101)
     local.kill(NAME, "dask-worker-1")
-    await until("it runs again", lambda: local.running(NAME).get("dask-worker-1") not in (None, *before.values()))
+    await until(
+        "it runs again", lambda: local.running(NAME).get("dask-worker-1") not in (None, *before.values())
+    )
     assert log.read_text() == ""
 
 
@@ -345,7 +366,9 @@ def test_the_last_lines_of_a_log(tmp_path, content, lines):
     assert last_lines(log) == lines
 
 
-@pytest.mark.parametrize(("status", "answer"), [(200, True), (302, True), (404, True), (499, True), (500, False), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "answer"), [(200, True), (302, True), (404, True), (499, True), (500, False), (503, False)]
+)
 async def test_an_answer_below_500_is_one(status, answer):
     async def serve(request):
         return web.Response(status=status, headers={"Location": f"http://{HOST}:1/"})
@@ -365,5 +388,3 @@ async def test_no_answer(local):
     port = local.ports.take()
     assert not await answers(f"http://{HOST}:{port}/")
     assert not await answers(f"{HOST}:{port}")
-
-

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from hub.web.events import Watcher
 from hub.web.server import make_application
 from hub.wiring import MOST_BODY
 from tests.builders import HUB_KEY, make_workspace
+from tests.waiting import PATIENCE, until
 from tests.web.upstream import Upstream, listening
 
 T = TypeVar("T")
@@ -42,7 +43,6 @@ CODE = "abcdefghijklmnop"
 COOKIE_SECRET = "secret-of-the-cookies-0123456789"
 XSRF = f"2|00000000|{'5e' * 16}|1700000000"
 MINE, THEIRS = "cluster-mine00", "cluster-theirs"
-PATIENCE = 20.0
 PROFILES: dict[str, object] = {
     "workshop": {"title": "Workshop", "clusters": {"dask": {}, "ipyparallel": {}}, "max_workers": 8},
     "notebook": {"title": "Notebook", "frameworks": ["dask"], "max_workers": 4},
@@ -95,7 +95,25 @@ class Web:
     port: int
     upstream: Upstream
     browser: aiohttp.ClientSession
-    own_ports: set[int] = field(default_factory=set)
+    own_ports: set[int]
+    server: tornado.httpserver.HTTPServer
+
+    @property
+    def followers(self) -> int:
+        """How many event streams are open."""
+        return sum(len(queues) for queues in self.watcher._followers.values())
+
+    async def heard(self) -> None:
+        """Wait until every event stream has taken what is news; what comes after is told after it."""
+
+        def all_taken() -> bool:
+            queues = [queue for queues in self.watcher._followers.values() for queue in queues]
+            return bool(queues) and all(queue.empty() for queue in queues) and self._told()
+
+        await until("every event stream has heard the news", all_taken)
+
+    def _told(self) -> bool:
+        return self.watcher.workspaces == self.store._objects
 
     @property
     def url(self) -> str:
@@ -194,6 +212,11 @@ class Web:
         assert present is not None
         return context(present, HUB_KEY).keys
 
+    async def cut(self) -> None:
+        """Close every connection, and take no new one."""
+        self.server.stop()
+        await self.server.close_all_connections()
+
     async def everything(self) -> list[Workspace]:
         """All objects, to be compared with what there was before."""
         return await self.store.list()
@@ -220,13 +243,6 @@ def page_xsrf(page: Answer) -> str:
     found = re.search(r'<meta name="xsrf" content="([^"]+)">', page.text)
     assert found
     return found[1]
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Wait until something comes true."""
-    async with asyncio.timeout(PATIENCE):
-        while not true():
-            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
@@ -263,7 +279,7 @@ async def serving(
         server.add_sockets(sockets)
         watching = asyncio.create_task(watcher.run())
         try:
-            yield Web(site, store, watcher, application, port, upstream, browser, own_ports)
+            yield Web(site, store, watcher, application, port, upstream, browser, own_ports, server)
         finally:
             server.stop()
             await browser.close()

@@ -19,7 +19,8 @@ from hub.store.files import FileStore
 from hub.web import api
 from hub.web.events import Watcher
 from tests.builders import NAME, make_workspace
-from tests.web.serving import MINE, PATIENCE, Web, until
+from tests.waiting import PATIENCE, until
+from tests.web.serving import MINE, Web
 
 COMMENT = "comment"
 
@@ -96,7 +97,7 @@ class TestStream:
             kind, _, value = await events.next()
             assert (kind, value["metadata"]["name"]) == ("gone", MINE)
             assert await events.ended()
-        assert followers(web) == 0
+        assert web.followers == 0
 
     async def test_tells_nothing_of_others(self, web: Web) -> None:
         await web.add()
@@ -170,8 +171,8 @@ class TestConnection:
         async with stream(web) as first, stream(web) as second:
             await first.next()
             await second.next()
-            assert followers(web) == 2
-        await until(lambda: followers(web) == 0)
+            assert web.followers == 2
+        await until("nobody follows", lambda: web.followers == 0)
 
     async def test_one_that_is_cut_leaves_nobody_behind(self, web: Web) -> None:
         await web.add()
@@ -182,7 +183,7 @@ class TestConnection:
                 assert cut.response.connection
                 assert cut.response.connection.transport
                 cut.response.connection.transport.abort()
-                await until(lambda: followers(web) == 1)
+                await until("one follows", lambda: web.followers == 1)
             written = await web.report(message="still told")
             assert (await kept.next())[1] == version(written)
 
@@ -200,7 +201,7 @@ class TestConnection:
         await asyncio.gather(*(event.wait() for event in began))
         written = await web.report(message="to all")
         assert await asyncio.gather(*tasks) == [version(written)] * 30
-        await until(lambda: followers(web) == 0)
+        await until("nobody follows", lambda: web.followers == 0)
 
     async def test_a_slow_one_gets_the_newest(self, web: Web) -> None:
         """A browser that reads nothing for a while misses what was in between, and costs no memory for it."""
@@ -215,7 +216,9 @@ class TestConnection:
         big = "x" * 1_000_000
         for number in range(40):
             written = await web.report(message=f"{number} {big}")
-            await until(lambda: version(web.watcher.workspaces[MINE]) == version(written))
+            await until(
+                "the watcher knows", lambda: version(web.watcher.workspaces[MINE]) == version(written)
+            )
         transport.resume_reading()
         newest = f"id: {version(written)}\n".encode()
         told = 0
@@ -226,11 +229,6 @@ class TestConnection:
                 break
         assert told < 40
         writer.close()
-
-
-def followers(web: Web) -> int:
-    """How many follow any workspace."""
-    return sum(len(queues) for queues in web.watcher._followers.values())
 
 
 class TestWatcher:
@@ -259,7 +257,8 @@ class TestWatcher:
     async def told(self, watcher: Watcher, written: Workspace) -> None:
         """Wait until the watcher has seen what was written."""
         await until(
-            lambda: NAME in watcher.workspaces and version(watcher.workspaces[NAME]) == version(written)
+            "the watcher knows",
+            lambda: NAME in watcher.workspaces and version(watcher.workspaces[NAME]) == version(written),
         )
 
     async def test_the_newest_is_kept_for_who_is_slow(self, watcher: Watcher) -> None:

@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 
 from hub.web.relay import Target, relocated
-from tests.web.serving import MINE, PATIENCE, THEIRS, Web, xsrf_cookie
+from tests.waiting import PATIENCE
+from tests.web.serving import MINE, THEIRS, Web, xsrf_cookie
 from tests.web.upstream import Seen
 
 DASK, SPARK, PORT = f"/{MINE}_dask", f"/{MINE}_spark", f"/{MINE}_9000"
@@ -49,9 +50,25 @@ class TestRequest:
     @pytest.mark.parametrize(
         "rest",
         [
-            *("/", "/a/b/", "/a?b=c&b=d", "/?", "/a?b=%2F&c=d%20e", "/a%2Fb", "/a%3Fb", "/a%25b", "/a%20b", "/a+b"),
+            *(
+                "/",
+                "/a/b/",
+                "/a?b=c&b=d",
+                "/?",
+                "/a?b=%2F&c=d%20e",
+                "/a%2Fb",
+                "/a%3Fb",
+                "/a%25b",
+                "/a%20b",
+                "/a+b",
+            ),
             *("/caf%C3%A9", "/%ff%fe", "/a;b=c", "/a//b", "/a/../b", "/a%2e%2e/b", "/@:x!$&'()*"),
-            *("/api/v1/applications/app-1/jobs?status=running", "/proxy/app-1/jobs/", "/a?b=http://c/d", "/a?%0d%0a"),
+            *(
+                "/api/v1/applications/app-1/jobs?status=running",
+                "/proxy/app-1/jobs/",
+                "/a?b=http://c/d",
+                "/a?%0d%0a",
+            ),
         ],
     )
     async def test_the_path_arrives_as_it_was_written(
@@ -60,7 +77,9 @@ class TestRequest:
         arrived = await seen(web, "GET", route + rest)
         assert arrived.target.removesuffix("?") == (upstream + rest).removesuffix("?")
 
-    @pytest.mark.parametrize("rest", ["/a%0d%0aX-Evil:%201", "/a?b%0d%0aX-Evil:%201", "/%0aX-Evil:%201%0d%0a%0d%0a"])
+    @pytest.mark.parametrize(
+        "rest", ["/a%0d%0aX-Evil:%201", "/a?b%0d%0aX-Evil:%201", "/%0aX-Evil:%201%0d%0a%0d%0a"]
+    )
     async def test_no_line_is_slipped_in(self, web: Web, rest: str) -> None:
         answer = await web.ask("GET", DASK + rest, "session")
         assert answer.status < 500
@@ -99,7 +118,13 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 class TestRequestHeaders:
     async def test_the_browsers_own_arrive(self, web: Web) -> None:
-        own = {"X-Own": "a", "Accept": "text/x", "Accept-Language": "de", "If-None-Match": '"1"', "Range": "bytes=0-1"}
+        own = {
+            "X-Own": "a",
+            "Accept": "text/x",
+            "Accept-Language": "de",
+            "If-None-Match": '"1"',
+            "Range": "bytes=0-1",
+        }
         arrived = await seen(web, "GET", f"{DASK}/page", headers=own)
         assert {name: arrived.headers[name] for name in own} == own
         assert arrived.headers["Host"] == f"127.0.0.1:{web.port}"
@@ -114,9 +139,7 @@ class TestRequestHeaders:
         assert "Accept-Encoding" not in arrived.headers
 
     @pytest.mark.parametrize("who", ["session", "token"])
-    @pytest.mark.parametrize(
-        ("route", "purpose"), [(DASK, "dask"), (SPARK, "spark"), (PORT, "notebook")]
-    )
+    @pytest.mark.parametrize(("route", "purpose"), [(DASK, "dask"), (SPARK, "spark"), (PORT, "notebook")])
     async def test_the_targets_credentials_stand_in_for_the_persons(
         self, web: Web, who: str, route: str, purpose: str
     ) -> None:
@@ -321,7 +344,10 @@ class TestOutOfReach:
         assert answer.status == 503
         assert "It does not answer now." in answer.text
 
-    @pytest.mark.parametrize(("route", "said"), [(DASK, "The Dask dashboard is not up yet."), (PORT, "The notebook is not up yet.")])
+    @pytest.mark.parametrize(
+        ("route", "said"),
+        [(DASK, "The Dask dashboard is not up yet."), (PORT, "The notebook is not up yet.")],
+    )
     async def test_it_is_not_up_yet(self, web: Web, route: str, said: str) -> None:
         await web.report(endpoints={})
         answer = await web.ask("GET", f"{route}/", "session")
@@ -336,7 +362,9 @@ class TestOutOfReach:
         assert answer.status == 404
         assert web.upstream.seen == []
 
-    @pytest.mark.parametrize("port", ["9001", "22", "0", "65536", "99999999999999999999", "00", "-1", "9000.", "%39000", "٩"])
+    @pytest.mark.parametrize(
+        "port", ["9001", "22", "0", "65536", "99999999999999999999", "00", "-1", "9000.", "%39000", "٩"]
+    )
     async def test_a_port_that_is_not_ones_own(self, web: Web, port: str) -> None:
         """On a shared machine another account may listen there, and must not be shown as if it were one's own."""
         answer = await web.ask("GET", f"/{MINE}_{quote(port, safe='%')}/", "session")

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from hub.web import relay
-from tests.web.serving import MINE, PATIENCE, Web
+from tests.waiting import PATIENCE
+from tests.web.serving import MINE, Web
 from tests.web.test_relay import DASK, PORT, RELAYS, SPARK
 
 
@@ -23,7 +24,9 @@ async def workspace(web: Web) -> None:
 
 
 @asynccontextmanager
-async def socket(web: Web, path: str = f"{DASK}/ws", **options: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def socket(
+    web: Web, path: str = f"{DASK}/ws", **options: Any
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """A WebSocket through the relay."""
     headers = {**web.credentials("session"), **options.pop("headers", {})}
     async with web.browser.ws_connect(web.url + path, headers=headers, **options) as opened:
@@ -95,9 +98,12 @@ class TestHandshake:
         assert arrived.headers["Host"] == f"127.0.0.1:{web.port}"
 
     @pytest.mark.parametrize(
-        ("asked", "chosen"), [(("bokeh", "token-abc"), "bokeh"), (("bokeh",), "bokeh"), (("other",), None), ((), None)]
+        ("asked", "chosen"),
+        [(("bokeh", "token-abc"), "bokeh"), (("bokeh",), "bokeh"), (("other",), None), ((), None)],
     )
-    async def test_the_protocol_is_chosen_upstream(self, web: Web, asked: tuple[str, ...], chosen: str | None) -> None:
+    async def test_the_protocol_is_chosen_upstream(
+        self, web: Web, asked: tuple[str, ...], chosen: str | None
+    ) -> None:
         async with socket(web, protocols=asked) as opened:
             assert opened.protocol == chosen
         (arrived,) = web.upstream.seen
@@ -172,5 +178,3 @@ class TestEnd:
             await closed_upstream(web)
         await asyncio.gather(*web.application.settings["background"])
         assert web.application.settings["background"] == set()
-
-

@@ -16,7 +16,6 @@ import pytest
 import tornado.netutil
 
 from hub.web import peers
-from hub.web.peers import Socket
 from tests.web.serving import CODE, HOST, MINE, TOKEN, Answer, Web, session_cookie
 
 ME, SOMEBODY = os.getuid(), os.getuid() + 1
@@ -279,39 +278,3 @@ class TestRealAccount:
         with another_account():
             theirs = socket.socket()
         assert await self.page(web, beside=theirs) == 302
-
-
-TABLE = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 11 1 0 100 0 0 10 0
-   1: 0100007F:C350 0100007F:1F40 01 00000000:00000000 00:00000000 00000000  1000        0 12 1 0 20 4 30 10 -1
-   2: 0100007F:1F40 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0 20 4 30 10 -1
-   3: 0100007F:C351 0100007F:1F40 06 00000000:00000000 03:00000000 00000000     0        0  0 3 0
-   4: 0100007F:C352 0100007F:1F40 08 00000000:00000000 00:00000000 00000000  1001        0 14 1 0
-"""
-
-
-class TestTable:
-    """What the kernel writes, as proc_net_tcp describes it."""
-
-    rows = list(peers.parse(TABLE))
-
-    def test_a_row(self) -> None:
-        assert self.rows[1] == Socket(local_port=50000, remote_port=8000, state="01", uid=1000, inode=12)
-
-    def test_clients_are_all_who_may_still_read(self) -> None:
-        assert peers.clients(self.rows, 8000) == {1000, 1001}
-
-    def test_one_client(self) -> None:
-        assert peers.client(self.rows, 50000, 8000) == {1000}
-        assert peers.client(self.rows, 50001, 8000) == set()  # its socket is nobody's any more
-        assert peers.client(self.rows, 50000, 8001) == set()
-
-    def test_listeners(self) -> None:
-        assert peers.listeners(self.rows, 8000) == {1000}
-        assert peers.listeners(self.rows, 50000) == set()
-
-    def test_elsewhere_nothing_is_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.undo()
-        monkeypatch.setattr(sys, "platform", "darwin")
-        assert peers.sockets() is None

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class Site:
         self._ports = Ports()
         self._numbers: dict[str, int] = {}
         self._processes: dict[str, subprocess.Popen[Any]] = {}
+        self._insides = count(1)
         self._stack = ExitStack()
         for folder in (self.home, directory / "tmp"):
             folder.mkdir(mode=0o700, parents=True)
@@ -134,7 +136,7 @@ class Site:
     def inside(self, part: NotebookPart | None = None) -> Inside:
         """Start a Python as a kernel of the notebook would be, with what a framework puts there."""
         part = part or NotebookPart()
-        name = f"inside-{len(self._processes)}"
+        name = f"inside-{next(self._insides)}"
         command = ("python", "-u", "-c", REPL)
         workload = Workload(name, "notebook", "", command, env=part.env, files=part.files)
         return Inside(self.start(workload, said_to=True))

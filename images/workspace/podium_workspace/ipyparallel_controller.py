@@ -24,7 +24,7 @@ SETTLE = 0.5
 """Seconds after which nothing can be on its way any more to an engine that every client was told is gone."""
 
 
-class WatchedTasks(TaskScheduler):
+class WatchedTasks(TaskScheduler):  # type: ignore[misc]
     """Gives each task to an engine that is free, and can be told to pass one over."""
 
     def start(self) -> None:
@@ -50,7 +50,7 @@ class WatchedTasks(TaskScheduler):
     pass_over = _unregister_engine
 
 
-class WatchedBroadcasts(BroadcastScheduler):
+class WatchedBroadcasts(BroadcastScheduler):  # type: ignore[misc]
     """Sends a message to many engines at once; the hub sees none of it."""
 
     def send_to_targets(self, msg: Any, original_msg_id: Any, targets: list[str], *rest: Any) -> None:
@@ -65,7 +65,7 @@ class WatchedBroadcasts(BroadcastScheduler):
         super().dispatch_result(raw_msg)
 
 
-class WatchedHub(Hub):
+class WatchedHub(Hub):  # type: ignore[misc]
     """Knows the engines, and sees a copy of each message that a client sends straight to one of them."""
 
     def __init__(self, **settings: Any) -> None:
@@ -111,7 +111,7 @@ class WatchedHub(Hub):
         everybody = (*self.incoming_registrations.values(), *self.engines.values())
         uuids = {engine.id: engine.uuid for engine in everybody}
         leaving = {engine.number: engine.uuid for engine in Controller.instance().roster.engines.values()}
-        return (leaving | uuids).get(number, "")
+        return str((leaving | uuids).get(number, ""))
 
     def see_off(self, engine: Engine) -> None:
         """Tell clients and schedulers that an engine is gone, whether or not its process has ended."""

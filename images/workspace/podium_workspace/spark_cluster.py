@@ -90,16 +90,19 @@ class Cluster:
     async def follow(self) -> None:
         """Look again and again."""
         while True:
-            try:
-                self._seen = await self.look()
-            except OSError:
-                pass  # not there yet, or about to end; what was seen stays until something else is
-            else:
-                self._asked = {
-                    id: at for id, at in self._asked.items() if id in {w.id for w in self._seen.workers}
-                }
-                self.state.touch()
+            await self.once()
             await asyncio.sleep(ROUND)
+
+    async def once(self) -> None:
+        """Look; while the master does not answer, what was seen last stays."""
+        try:
+            seen = await self.look()
+        except OSError:
+            return
+        there = {worker.id for worker in seen.workers}
+        self._asked = {id: at for id, at in self._asked.items() if id in there}
+        self._seen = seen
+        self.state.touch()
 
     async def look(self) -> Seen:
         """Ask everybody. Raises OSError when the master does not answer."""
@@ -151,13 +154,13 @@ class Cluster:
         """
         seen = self._seen or Seen()
         alive = [worker for worker in seen.workers if worker.state == "ALIVE"]
-        for worker in alive:
-            if worker.instance in instances and worker.id not in self._asked:
-                beside = {other.instance for other in alive if other.host == worker.host}
-                if beside <= set(instances):
-                    await self._post("/workers/kill/", {"host": worker.host})
-                else:
-                    self._asked[worker.id] = self._clock()
+        asked = [worker for worker in alive if worker.instance in instances]
+        staying = {w.host for w in alive if w not in asked and w.id not in self._asked}
+        for host in sorted({worker.host for worker in asked} - staying):
+            await self._post("/workers/kill/", {"host": host})
+        for worker in asked:
+            if worker.host in staying:
+                self._asked.setdefault(worker.id, self._clock())
         self.state.touch()
 
     def _state(self) -> dict[str, Any]:

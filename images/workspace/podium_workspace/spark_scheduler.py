@@ -138,14 +138,10 @@ def redirected(location: str, base: str, prefix: str) -> str:
 class Drain(Guarded):
     """`POST /podium/drain`."""
 
-    def initialize(self, cluster: Cluster) -> None:
-        """Remember whom to ask."""
-        self.cluster = cluster
-
     async def post(self) -> None:
         """Accepted; the state tells how far it is."""
         try:
-            await self.cluster.drain(instances(self.request.body))
+            await self.settings["cluster"].drain(instances(self.request.body))
         except OSError:
             raise HTTPError(HTTPStatus.BAD_GATEWAY) from None
         self.set_status(HTTPStatus.ACCEPTED)
@@ -154,28 +150,19 @@ class Drain(Guarded):
 class WhenKnown(State):
     """The state, once there is one."""
 
-    def initialize(self, cluster: Cluster) -> None:
-        """Remember which cluster's."""
-        self.cluster = cluster
-        super().initialize(cluster.state)
-
     def prepare(self) -> None:
         """An unknown state is no empty one."""
         super().prepare()
-        if not self.cluster.known:
+        if not self.settings["cluster"].known:
             raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Ready(Health):
     """Whether the master answers."""
 
-    def initialize(self, cluster: Cluster) -> None:
-        """Remember whose."""
-        self.cluster = cluster
-
     def prepare(self) -> None:
         """Not before it has once."""
-        if not self.cluster.known:
+        if not self.settings["cluster"].known:
             raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -183,12 +170,13 @@ def application(cluster: Cluster, pages: Pages, prefix: str, token: str) -> Appl
     """What is served."""
     return Application(
         [
-            ("/health", Ready, {"cluster": cluster}),
-            ("/podium/state", WhenKnown, {"cluster": cluster}),
-            ("/podium/drain", Drain, {"cluster": cluster}),
+            ("/health", Ready),
+            ("/podium/state", WhenKnown, {"held": cluster.state}),
+            ("/podium/drain", Drain),
             ("/.*", Relay, {"pages": pages, "prefix": prefix}),
         ],
         token=token,
+        cluster=cluster,
         log_function=lambda handler: None,
     )
 

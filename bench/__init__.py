@@ -1,0 +1,1 @@
+"""Measurements, which assert nothing: `make bench`."""

@@ -1,0 +1,382 @@
+"""A whole Podium in memory on a virtual clock: people, the controller, and a reality that can fail it.
+
+What is real (objects, programs, routes, what schedulers know) outlives a hub; everything else is made anew
+by `Simulation.start`, as when a hub is killed and started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from hub.clusters import CLUSTERS
+from hub.clusters.base import ClusterState, Context, Request, WorkerState
+from hub.controller import Controller
+from hub.model import Workspace
+from hub.model import replace as change
+from hub.notebook import NotebookState
+from hub.observed import Observed
+from hub.workqueue import WorkQueue
+from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
+from tests.memory_backend import MemoryBackend, Program, World
+from tests.memory_store import MemoryStore
+from tests.virtual import now
+
+PATIENCE = 300.0
+"""Virtual seconds after which a condition that should come true is taken to never do so."""
+PACE = 0.5
+
+
+class Failure(OSError):
+    """What goes wrong on purpose."""
+
+
+@dataclass
+class Faults:
+    """Makes one call of the controller to the outside go wrong, or every call while `always` is set.
+
+    Args:
+        at: which call, counted from 1; 0 for none.
+        late: whether it goes wrong after it had its effect.
+        deadly: whether the hub hangs in it, to be killed, instead of being told of an error.
+    """
+
+    at: int = 0
+    late: bool = False
+    deadly: bool = False
+    always: bool = False
+    calls: list[str] = field(default_factory=list)
+    hit: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def pass_by(self, call: str, late: bool) -> None:
+        """A call begins, or is done."""
+        if not late:
+            self.calls.append(call)
+            if self.always:
+                raise Failure(call)
+        if len(self.calls) == self.at and late == self.late and not self.hit.is_set():
+            self.hit.set()
+            if self.deadly:
+                await asyncio.get_running_loop().create_future()
+            raise Failure(call)
+
+
+class Faulty:
+    """Stands before a store, a backend, a proxy or a probe, and lets faults at its calls."""
+
+    def __init__(self, inner: object, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._inner, name)
+        call = f"{type(self._inner).__name__}.{name}"
+
+        async def ask(*arguments: Any) -> Any:
+            await self._faults.pass_by(call, late=False)
+            result = await real(*arguments)
+            await self._faults.pass_by(call, late=True)
+            return result
+
+        async def follow() -> AsyncIterator[Any]:
+            async for news in real():
+                await self._faults.pass_by(call, late=False)
+                yield news
+
+        if inspect.iscoroutinefunction(real):
+            return ask
+        return follow if inspect.isasyncgenfunction(real) else real
+
+
+class MemoryProxy:
+    """Keeps the routes of a proxy that outlives it.
+
+    Args:
+        table: path to target.
+    """
+
+    def __init__(self, table: dict[str, str]) -> None:
+        self.table = table
+        self._of: dict[str, Mapping[str, str]] = {}
+        self._complete = False
+
+    async def put(self, name: str, wanted: Mapping[str, str]) -> None:
+        self._of[name] = wanted
+        self.table.update(wanted)
+        self._prune()
+
+    def complete(self) -> None:
+        self._complete = True
+        self._prune()
+
+    def _prune(self) -> None:
+        wanted = {path for routes in self._of.values() for path in routes}
+        for path in [path for path in self.table if self._complete and path not in wanted]:
+            del self.table[path]
+
+
+class MemoryProbe:
+    """Asks the schedulers and notebooks of a simulation.
+
+    Args:
+        reality: where they are.
+        moved: called with a workspace's name when an answer changes.
+    """
+
+    def __init__(self, reality: Simulation, moved: Callable[[str], None]) -> None:
+        self._reality = reality
+        self._moved = moved
+
+    def look(self, context: Context, observed: Observed, clusters: Mapping[Any, object]) -> Observed:
+        states = {name: self._reality.state(context.name, name) for name in clusters}
+        notebook = self._reality.notebook if observed.ready("notebook") else None
+        return replace(observed, clusters=states, notebook=notebook)
+
+    async def send(self, context: Context, name: Any, address: str, request: Request) -> None:
+        assert address.startswith(f"{name}-scheduler.{context.name}:")
+        assert isinstance(request.json, dict)
+        self._reality.drain(context.name, name, request.json["workers"])
+        asyncio.get_running_loop().call_later(PACE, self._moved, context.name)
+
+    async def reach(self, context: Context) -> bool:
+        return self._reality.reachable and f"/{context.name}" in self._reality.routes
+
+    def forget(self, workspace: str) -> None:
+        self._reality.forgotten.append(workspace)
+
+
+class Simulation:
+    """People and reality; the controller is between them while it is started."""
+
+    def __init__(self, faults: Faults | None = None, unavailable: Mapping[str, str] | None = None) -> None:
+        self.world = World(PACE)
+        self.objects: dict[str, Workspace] = {}
+        self.routes: dict[str, str] = {}
+        self.faults = faults or Faults()
+        self.reachable = True
+        self.notebook: NotebookState | None = NotebookState()
+        self.busy: set[str] = set()
+        self.silent = False
+        self.forgotten: list[str] = []
+        self.lost: list[str] = []
+        self.hubs = 0
+        self._unavailable = unavailable or {}
+        self._draining: set[tuple[int, int]] = set()
+        self._hub: asyncio.Task[None] | None = None
+
+    # The hub.
+
+    def now(self) -> datetime:
+        """The time of day."""
+        return NOW + timedelta(seconds=now())
+
+    def start(self) -> None:
+        """Start a hub, which knows nothing but what is real."""
+        self.hubs += 1
+        self.store = MemoryStore(self.now, self.objects)
+        self.world.listeners.clear()
+        self.queue = WorkQueue()
+        parts = (self.store, Watched(self), MemoryProxy(self.routes), MemoryProbe(self, self.queue.add))
+        store, backend, proxy, probe = (Faulty(part, self.faults) for part in parts)
+        self.controller = Controller(store, backend, proxy, probe, self.queue, HUB_KEY, self.now)
+        self._hub = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self.controller.run()
+        except BaseExceptionGroup as failures:
+            if failures.split(Failure)[1] is not None:
+                raise
+            self._again()
+        except Failure:
+            self._again()
+
+    def _again(self) -> None:
+        """A hub that fails as a whole is started again by whoever started it."""
+        self.queue.close()
+        self.start()
+
+    async def stop(self) -> None:
+        """Kill the hub."""
+        assert self._hub is not None
+        self.queue.close()
+        self._hub.cancel()
+        await asyncio.wait([self._hub])
+        if not self._hub.cancelled():
+            self._hub.result()
+
+    async def restart(self) -> None:
+        """Kill the hub and start another."""
+        await self.stop()
+        self.start()
+
+    # People.
+
+    async def launch(self, name: str = NAME, **clusters: int | None) -> None:
+        """Ask for a workspace."""
+        asked = make_workspace(name=name, clusters=clusters, status=been("Queued"), workers=2)
+        times = {"expires": self.now() + timedelta(hours=8), "touched": self.now()}
+        await self.store.create(change(asked, spec=change(asked.spec, **times)))
+
+    async def ask(
+        self, name: str = NAME, clusters: Mapping[str, int | None] | None = None, **spec: Any
+    ) -> None:
+        """Change what is asked for."""
+        present = self.objects[name]
+        if clusters is not None:
+            spec["clusters"] = cluster_specs(clusters)
+        await self.store.update(change(present, spec=change(present.spec, **spec)))
+
+    def get(self, name: str = NAME) -> Workspace:
+        """The workspace as people see it."""
+        return self.objects[name]
+
+    async def until(self, what: str, true: Callable[[], object]) -> None:
+        """Wait until something is true; a hub that hangs is killed and started again."""
+        deadline = now() + PATIENCE
+        while not true():
+            assert now() < deadline, f"never: {what}\n{self.snapshot()}"
+            assert self._hub is not None
+            if self._hub.done():
+                self._hub.result()
+            if self.faults.deadly and self.faults.hit.is_set() and self.hubs == 1:
+                await self.restart()
+            await asyncio.sleep(PACE / 5)
+
+    async def settle(self, name: str = NAME) -> None:
+        """Wait until everything asked of a workspace is so, and stays so for longer than a resync."""
+        await self.until(f"{name} is as asked", lambda: self.settled(name))
+        before = self.snapshot()
+        await asyncio.sleep(65)
+        assert self.snapshot() == before
+        assert self.settled(name)
+
+    def settled(self, name: str = NAME) -> bool:
+        """Whether reality and report are as asked."""
+        workspace = self.objects.get(name)
+        if workspace is None:
+            return name not in self.world.places and f"/{name}" not in self.routes
+        if workspace.deleting:
+            return False
+        if workspace.status.phase == "Failed":
+            return name not in self.world.places and not workspace.status.endpoints
+        spec = workspace.spec
+        wanted = {name: spec.workers_of(name) for name in spec.clusters if name not in self._unavailable}
+        running = self.running(name)
+        expected = {"notebook"} | {f"{framework}-scheduler" for framework in wanted}
+        workers = {f: sum(key.startswith(f"{f}-worker-") for key in running) for f in wanted}
+        reported = {f: workspace.status.clusters[f].ready for f in wanted if f in workspace.status.clusters}
+        return (
+            workspace.status.phase == "Ready"
+            and workers == reported == wanted
+            and len(running) == len(expected) + sum(wanted.values())
+            and expected <= running.keys()
+            and set(running.values()) == {True}
+            and f"/{name}" in self.routes
+            and workspace.status.clusters.keys() == spec.clusters.keys()
+        )
+
+    # Reality.
+
+    def running(self, name: str = NAME) -> dict[str, bool]:
+        """Instance to whether it is ready; those that end are not."""
+        place = self.world.places.get(name)
+        return {key: p.ready and not p.terminating for key, p in place.programs.items()} if place else {}
+
+    def program(self, instance: str, name: str = NAME) -> Program:
+        """A program that runs."""
+        return self.world.places[name].programs[instance]
+
+    def kill(self, instance: str, name: str = NAME) -> None:
+        """Kill a program."""
+        killed = self.program(instance, name)
+        self.world.crash(name, killed, killed.pid)
+
+    def work(self, *instances: str) -> None:
+        """Give work to these instances, and to no others."""
+        self.busy = set(instances)
+        for name in self.world.places:
+            self.queue.add(name)
+
+    def state(self, name: str, framework: str) -> ClusterState | None:
+        """What a scheduler says."""
+        place = self.world.places.get(name)
+        scheduler = place.programs.get(f"{framework}-scheduler") if place else None
+        if place is None or scheduler is None or not scheduler.ready or scheduler.terminating or self.silent:
+            return None
+        workers = [
+            p for p in place.programs.values() if p.workload.name == f"{framework}-worker" and p.running
+        ]
+        states = tuple(self._worker(scheduler, program) for program in workers)
+        return ClusterState(states, busy=any(state.busy for state in states))
+
+    def _worker(self, scheduler: Program, program: Program) -> WorkerState:
+        busy = program.name in self.busy
+        draining = (scheduler.pid, program.pid) in self._draining
+        return WorkerState(program.name, busy=busy, draining=draining, drained=draining and not busy)
+
+    def drain(self, name: str, framework: Any, instances: list[str]) -> None:
+        """A scheduler is asked to drain."""
+        place = self.world.places[name]
+        for instance in instances:
+            program = place.programs.get(instance)
+            if program and (CLUSTERS[framework].drains_busy or instance not in self.busy):
+                self._draining.add((place.programs[f"{framework}-scheduler"].pid, program.pid))
+
+    def check_no_loss(self, name: str, wanted: set[str]) -> None:
+        """Note workers that would end though their scheduler has not drained them."""
+        workspace = self.objects.get(name)
+        if workspace is None or workspace.deleting or workspace.status.phase == "Failed":
+            return
+        for framework in workspace.spec.clusters:
+            state = self.state(name, framework)
+            known = state.workers if state else ()
+            self.lost += [w.instance for w in known if w.instance not in wanted and not w.drained]
+
+    def snapshot(self) -> object:
+        """Everything that should come out the same, however the way there was."""
+        objects = {
+            name: (
+                w.spec,
+                w.deleting,
+                w.status.phase,
+                w.status.clusters,
+                w.status.endpoints,
+                w.metadata.finalizers,
+            )
+            for name, w in self.objects.items()
+        }
+        programs = {
+            name: {key: (p.running, p.ready, p.terminating) for key, p in sorted(place.programs.items())}
+            for name, place in self.world.places.items()
+        }
+        return objects, programs, dict(self.routes)
+
+
+class Watched(MemoryBackend):
+    """A backend that is watched for workers lost."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation.world, simulation._unavailable)
+        self._simulation = simulation
+
+    async def apply(self, name: str, workloads: Any) -> None:
+        self._simulation.check_no_loss(name, {i for workload in workloads for i in workload.instances})
+        await super().apply(name, workloads)
+
+
+@contextlib.asynccontextmanager
+async def simulation(**options: Any) -> AsyncIterator[Simulation]:
+    """A simulation with a hub that runs."""
+    simulated = Simulation(**options)
+    simulated.start()
+    try:
+        yield simulated
+    finally:
+        await simulated.stop()
+    assert simulated.lost == [], "no worker ended that was not drained"
