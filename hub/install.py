@@ -44,13 +44,7 @@ def install(tests: bool = False) -> None:
         _install_hub(tests)
         _install_workspace()
         _install_proxy()
-    found = tools.java()
-    if not found.path and not tools.java_place().exists():
-        _install_java()
-        found = tools.java()
-    if not found.path:
-        again = f"To have it fetched again, remove {tools.java_place()}."
-        print(f"podium: Spark will not be available. {found.reason} {again}", flush=True)
+    _install_java()
 
 
 def _install_hub(tests: bool) -> None:
@@ -136,27 +130,42 @@ def _install_node() -> None:
 
 
 def _install_java() -> None:
-    """Download Java, or leave an empty place: everything but Spark works without it."""
+    """Download Java where there is none, once: its place stays empty where there is, or when that failed.
+
+    Everything but Spark works without it, so failing is no error; and as asking a Java for its version takes
+    longer than all the rest, a place that is there is not looked into.
+    """
     place = tools.java_place()
     with _one_at_a_time(place.name):
         if place.exists():
             return
         part = place.with_name(place.name + ".part")
         _remove(part)
-        library = part / "install-jdk"
-        script = (
-            f"import socket, sys; sys.path.insert(0, {str(library)!r}); import jdk; "
-            f"socket.setdefaulttimeout(20); jdk.install({str(tools.JAVA_AT_LEAST)!r}, path={str(part)!r})"
-        )
-        try:
-            with _progress("Java"):
-                _uv_library("install-jdk", library)
-                _run([_base_python(), "-c", script])
-        except ToolError as error:
-            print(f"podium: {error}", flush=True)
-            _remove(part)
-            part.mkdir()
+        part.mkdir()
+        if not tools.java().path:
+            _fetch_java(part)
         part.rename(place)
+    found = tools.java()
+    if not found.path:
+        again = f"To have it fetched again, remove {place}."
+        print(f"podium: Spark will not be available. {found.reason} {again}", flush=True)
+
+
+def _fetch_java(place: Path) -> None:
+    library = place / "install-jdk"
+    script = (
+        f"import socket, sys; sys.path.insert(0, {str(library)!r}); import jdk; "
+        f"socket.setdefaulttimeout(20); jdk.install({str(tools.JAVA_AT_LEAST)!r}, path={str(place)!r})"
+    )
+    try:
+        with _progress("Java"):
+            _uv_library("install-jdk", library)
+            _run([_base_python(), "-c", script])
+    except ToolError as error:
+        # The line before the advice: the traceback before that would only frighten.
+        print(f"podium:   failed: {str(error).splitlines()[-2].strip()}", flush=True)
+        _remove(place)
+        place.mkdir()
 
 
 def _base_python() -> str:

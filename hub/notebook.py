@@ -24,9 +24,6 @@ LAB_SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"},
 }
 
-state_interval: float = 0
-"""The notebook holds its answer until a change, as a framework's scheduler does."""
-
 
 @dataclass(frozen=True)
 class NotebookState:

@@ -101,7 +101,6 @@ class Probe:
         async with self._session.request(
             request.method,
             f"http://{address}{request.path}",
-            data=request.form,
             json=request.json,
             headers=CLUSTERS[name].headers(context.keys),
             timeout=SHORT,

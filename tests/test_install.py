@@ -36,7 +36,7 @@ class Commands:
         text = " ".join(command)
         self.ran.append(text)
         if self.failing and self.failing in text + given:
-            raise ToolError("No network.")
+            raise ToolError("It failed:\n    No network.\nConnect.")
         if "venv" in command:
             self._machine.program("python", "", folder=f"{command[-1]}/bin")
         if "ci" in command:
@@ -197,14 +197,16 @@ class TestNode:
         commands.failing = "nodejs"
         with pytest.raises(ToolError) as caught:
             commands.again()
-        assert str(caught.value).endswith(
-            "is version 12.0.0, older than 20. Install Node.js 20 or newer and start again.\nNo network."
+        first, *_, last = str(caught.value).splitlines()
+        assert first.endswith(
+            "is version 12.0.0, older than 20. Install Node.js 20 or newer and start again."
         )
+        assert last == "Connect."
 
 
 class TestJava:
     @pytest.fixture(autouse=True)
-    def without(self, commands: Commands, machine: Machine) -> None:
+    def too_old(self, commands: Commands, machine: Machine) -> None:
         machine.java("11.0.1", modules=False)
 
     def test_it_is_fetched_where_there_is_none(
@@ -212,7 +214,7 @@ class TestJava:
     ) -> None:
         commands.again()
         assert tools.java().version == "17.0.9"
-        assert "Spark" not in capsys.readouterr().out.replace("Dask, Spark, IPyParallel", "")
+        assert "not be available" not in capsys.readouterr().out
         assert commands.again() == []
 
     def test_a_failure_is_no_error_and_not_repeated(
@@ -220,11 +222,17 @@ class TestJava:
     ) -> None:
         commands.failing = "import jdk"
         commands.again()
-        assert "podium: No network." in capsys.readouterr().out
+        *_, failed, spark = capsys.readouterr().out.splitlines()
+        assert failed == "podium:   failed: No network."
+        assert spark.startswith("podium: Spark will not be available. ")
+        assert spark.endswith(f"To have it fetched again, remove {tools.java_place()}.")
         assert commands.again() == []
-        said = capsys.readouterr().out
-        assert said.startswith("podium: Spark will not be available. ")
-        assert said.endswith(f"To have it fetched again, remove {tools.java_place()}.\n")
+
+    def test_nothing_of_a_failure_stays(self, commands: Commands, machine: Machine) -> None:
+        commands.failing = "import jdk"
+        machine.java("17.0.9", folder=f"{tools.java_place()}.part/half/bin")
+        commands.again()
+        assert list(tools.java_place().iterdir()) == []
 
     def test_it_is_fetched_again_when_its_place_is_removed(self, commands: Commands) -> None:
         commands.failing = "install-jdk=="

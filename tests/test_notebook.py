@@ -84,7 +84,6 @@ def test_jupyterlab_is_told_to_ask_for_no_news_and_no_updates() -> None:
 
 def test_the_state_is_asked_for_with_the_version_that_is_known() -> None:
     assert notebook.state_request(HERE, "b2-3") == Request("GET", "/cluster-abc123/podium/state?since=b2-3")
-    assert notebook.state_interval == 0
 
 
 def test_the_state_is_read_as_the_notebook_writes_it() -> None:

@@ -7,10 +7,12 @@ cluster, how to read the answer, and how to ask for workers to be drained. Who s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+
+import msgspec
 
 from hub.keys import Keys
 from hub.model import FrameworkName, Settings
@@ -64,12 +66,11 @@ class Request:
 
     Args:
         path: absolute, without the route's prefix unless the scheduler wants it.
-        form, json: the body, if any; at most one of the two.
+        json: the body, if any.
     """
 
     method: str
     path: str
-    form: Mapping[str, str] | None = None
     json: object = None
 
 
@@ -105,46 +106,64 @@ class ClusterState:
     version: str = ""
 
 
-class Framework(Protocol):
-    """One of the frameworks of a workspace; see `dask.py` for the shortest."""
+@dataclass(frozen=True)
+class Framework(ABC):
+    """One of the frameworks of a workspace; see `dask.py` for the shortest.
 
-    @property
-    def name(self) -> FrameworkName:
-        """The framework's name in specs, paths and workloads."""
+    Every scheduler has two routes beside its dashboard: one that tells the state of the cluster, and holds
+    its answer until there is another, and one that asks for workers to be drained.
 
-    @property
-    def title(self) -> str:
-        """The framework's name as people write it."""
+    Args:
+        name: in specs, paths and workloads.
+        title: as people write it.
+        dashboard: where the user interface is.
+        drains_busy: whether a busy worker may be asked to finish; if not, a shrink waits until one is idle.
+    """
 
-    @property
-    def dashboard(self) -> Dashboard:
-        """Where the user interface is."""
+    name: FrameworkName
+    title: str
+    dashboard: Dashboard
+    drains_busy: bool
 
-    @property
-    def drains_busy(self) -> bool:
-        """Whether a busy worker may be asked to finish; if not, a shrink waits until one is idle."""
-
-    @property
-    def state_interval(self) -> float:
-        """Seconds between requests for the state; 0 where the scheduler holds its answer until a change."""
-
+    @abstractmethod
     def scheduler(self, context: Context) -> Workload:
         """The one scheduler of the cluster, named `<framework>-scheduler`."""
 
+    @abstractmethod
     def worker(self, context: Context, replicas: int) -> Workload:
         """The workers of the cluster, named `<framework>-worker`."""
 
+    @abstractmethod
     def notebook(self, context: Context) -> NotebookPart:
         """What the notebook needs to find the cluster, whether or not the cluster runs already."""
 
+    def route(self, context: Context) -> str:
+        """Where the dashboard is on the proxy."""
+        return f"/{context.name}_{self.name}"
+
     def headers(self, keys: Keys) -> Mapping[str, str]:
-        """The credentials that the scheduler's HTTP port wants with every request."""
+        """The credentials without which the dashboard's port answers to nobody."""
+        return {"Authorization": f"Bearer {keys.token(self.name)}"}
 
     def state_request(self, context: Context, version: str) -> Request:
-        """Ask for the state; with a version, the answer may be held until the state is another."""
+        """Ask for the state; held for at most 20 seconds while it is still `version`."""
+        return Request("GET", f"{self._prefix(context)}/podium/state?since={version}")
 
     def read_state(self, body: bytes) -> ClusterState:
         """Read the answer to `state_request`. Raises ValueError when it is not one."""
+        state = msgspec.json.decode(body, type=ClusterState)
+        if not state.version:
+            raise ValueError("the state has no version")
+        return state
 
     def drain_requests(self, context: Context, instances: tuple[str, ...]) -> tuple[Request, ...]:
-        """Ask for workers to be drained; asking again is harmless."""
+        """Ask for workers to finish and to hand over what they hold; it does not end them.
+
+        Asking again is harmless.
+        """
+        if not instances:
+            return ()
+        return (Request("POST", f"{self._prefix(context)}/podium/drain", {"workers": list(instances)}),)
+
+    def _prefix(self, context: Context) -> str:
+        return "" if self.dashboard.strip else self.route(context)

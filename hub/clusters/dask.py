@@ -6,14 +6,9 @@ and adds the two routes that `state_request` and `drain_requests` ask. Nothing h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import msgspec
 
-from hub.clusters.base import ClusterState, Context, Dashboard, NotebookPart, Request, WorkerState
-from hub.keys import Keys
-from hub.model import FrameworkName
+from hub.clusters.base import Context, Dashboard, Framework, NotebookPart
 from hub.workload import Probe, Workload
 
 ADDRESS = "tls://@{dask-scheduler.host}:@{dask-scheduler.comm}"
@@ -34,32 +29,12 @@ GRACE = 3
 """Seconds. A drained worker ends at once; one whose scheduler is gone would go on looking for it."""
 
 
-class _Worker(msgspec.Struct, frozen=True):
-    instance: str
-    busy: bool
-    draining: bool
-    drained: bool
-
-
-class _State(msgspec.Struct, frozen=True):
-    version: str
-    busy: bool
-    workers: tuple[_Worker, ...]
-
-
-@dataclass(frozen=True)
-class Dask:
+class Dask(Framework):
     """Dask as Podium sees it; the one instance is `DASK`."""
-
-    name: FrameworkName = "dask"
-    title: str = "Dask"
-    dashboard: Dashboard = Dashboard("dask-scheduler", "dashboard", "status", strip=False)
-    drains_busy: bool = True
-    state_interval: float = 0
 
     def scheduler(self, context: Context) -> Workload:
         """The scheduler, ready once it takes workers."""
-        prefix = route(context)
+        prefix = self.route(context)
         return Workload(
             name="dask-scheduler",
             role="scheduler",
@@ -104,41 +79,16 @@ class Dask:
         `podium_workspace.notebook` sends the browser on from there. Its own cluster manager, which knows
         nothing of the workspace's cluster and starts another, is hidden.
         """
-        lab = {"defaultURL": route(context), "browserDashboardCheck": True, "hideClusterManager": True}
+        lab = {"defaultURL": self.route(context), "browserDashboardCheck": True, "hideClusterManager": True}
         return NotebookPart(
             env=tls_env("CLIENT")
             | {
                 "DASK_SCHEDULER_ADDRESS": ADDRESS,
-                "DASK_DISTRIBUTED__DASHBOARD__LINK": f"{route(context)}/status",
+                "DASK_DISTRIBUTED__DASHBOARD__LINK": f"{self.route(context)}/status",
             },
             files=tls_files(context)
             | {"lab/overrides.d/dask.json": msgspec.json.encode({"dask-labextension:plugin": lab}).decode()},
         )
-
-    def headers(self, keys: Keys) -> Mapping[str, str]:
-        """The dashboard's port answers to nobody without this."""
-        return {"Authorization": f"Bearer {keys.token('dask')}"}
-
-    def state_request(self, context: Context, version: str) -> Request:
-        """Ask for the state; held for at most 20 seconds while it is still `version`."""
-        return Request("GET", f"{route(context)}/podium/state?since={version}")
-
-    def read_state(self, body: bytes) -> ClusterState:
-        """Read the answer to `state_request`. Raises ValueError when it is not one."""
-        state = msgspec.json.decode(body, type=_State)
-        workers = tuple(WorkerState(w.instance, w.busy, w.draining, w.drained) for w in state.workers)
-        return ClusterState(workers, state.busy, state.version)
-
-    def drain_requests(self, context: Context, instances: tuple[str, ...]) -> tuple[Request, ...]:
-        """Ask for workers to finish what they execute and to hand over their data; it does not end them."""
-        if not instances:
-            return ()
-        return (Request("POST", f"{route(context)}/podium/drain", json={"workers": list(instances)}),)
-
-
-def route(context: Context) -> str:
-    """Where the dashboard is on the proxy; Dask keeps this prefix in every link of its own."""
-    return f"/{context.name}_dask"
 
 
 def tls_files(context: Context) -> dict[str, str]:
@@ -166,4 +116,9 @@ def tls_env(side: str) -> dict[str, str]:
     }
 
 
-DASK = Dask()
+DASK = Dask(
+    name="dask",
+    title="Dask",
+    dashboard=Dashboard("dask-scheduler", "dashboard", "status", strip=False),
+    drains_busy=True,
+)

@@ -11,13 +11,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import msgspec
-
-from hub.clusters.base import ClusterState, Context, Dashboard, NotebookPart, Request
-from hub.keys import Keys
-from hub.model import FrameworkName
+from hub.clusters.base import Context, Dashboard, Framework, NotebookPart
 from hub.workload import Probe, Workload
 
 CLIENT_PORTS = ("control", "mux", "task", "iopub", "notification", "broadcast")
@@ -27,15 +22,8 @@ CLIENT_FILE = "~/.ipython/profile_default/security/ipcontroller-client.json"
 """Where a bare `ipp.Client()` looks."""
 
 
-@dataclass(frozen=True)
-class IPyParallel:
+class IPyParallel(Framework):
     """IPyParallel as Podium sees it; the one instance is `IPYPARALLEL`."""
-
-    name: FrameworkName = "ipyparallel"
-    title: str = "IPyParallel"
-    dashboard: Dashboard = Dashboard("ipyparallel-scheduler", "dashboard", "", strip=True)
-    drains_busy: bool = False
-    state_interval: float = 0
 
     def scheduler(self, context: Context) -> Workload:
         """The controller, ready once its hub answers."""
@@ -80,27 +68,6 @@ class IPyParallel:
     def notebook(self, context: Context) -> NotebookPart:
         """`ipp.Client()` finds the client's connection file."""
         return NotebookPart(files={CLIENT_FILE: client_file(context)})
-
-    def headers(self, keys: Keys) -> Mapping[str, str]:
-        """The engine view answers to nobody without this."""
-        return {"Authorization": f"Bearer {keys.token('ipyparallel')}"}
-
-    def state_request(self, context: Context, version: str) -> Request:
-        """Ask for the state; held for at most 20 seconds while it is still `version`."""
-        return Request("GET", f"/podium/state?since={version}")
-
-    def read_state(self, body: bytes) -> ClusterState:
-        """Read the answer to `state_request`. Raises ValueError when it is not one."""
-        state = msgspec.json.decode(body, type=ClusterState)
-        if not state.version:
-            raise ValueError("the state has no version")
-        return state
-
-    def drain_requests(self, context: Context, instances: tuple[str, ...]) -> tuple[Request, ...]:
-        """Ask for idle engines to be given no more work; busy ones among them are left alone."""
-        if not instances:
-            return ()
-        return (Request("POST", "/podium/drain", json={"workers": list(instances)}),)
 
 
 def ports() -> dict[str, int]:
@@ -151,4 +118,9 @@ def port(name: str) -> str:
     return f"@{{ipyparallel-scheduler.{name}}}"
 
 
-IPYPARALLEL = IPyParallel()
+IPYPARALLEL = IPyParallel(
+    name="ipyparallel",
+    title="IPyParallel",
+    dashboard=Dashboard("ipyparallel-scheduler", "dashboard", "", strip=True),
+    drains_busy=False,
+)

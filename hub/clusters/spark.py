@@ -11,13 +11,10 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import msgspec
-
-from hub.clusters.base import ClusterState, Context, Dashboard, NotebookPart, Request
+from hub.clusters.base import Context, Dashboard, Framework, NotebookPart
 from hub.keys import Keys
-from hub.model import FrameworkName, Resources
+from hub.model import Resources
 from hub.workload import Probe, Workload
 
 MASTER = "spark://@{spark-scheduler.host}:@{spark-scheduler.rpc}"
@@ -41,15 +38,8 @@ logger.shell.level = {level}
 """
 
 
-@dataclass(frozen=True)
-class Spark:
+class Spark(Framework):
     """Spark as Podium sees it; the one instance is `SPARK`."""
-
-    name: FrameworkName = "spark"
-    title: str = "Spark"
-    dashboard: Dashboard = Dashboard("spark-scheduler", "dashboard", "", strip=True)
-    drains_busy: bool = True
-    state_interval: float = 0
 
     def scheduler(self, context: Context) -> Workload:
         """The master, ready once it takes workers and applications."""
@@ -73,7 +63,7 @@ class Spark:
                 *("python", "-m", "podium_workspace.spark_scheduler"),
                 *("--host", "@{host}", "--port", "@{spark-scheduler.dashboard}"),
                 *("--rpc-port", "@{spark-scheduler.rpc}", "--ui-port", "@{spark-scheduler.ui}"),
-                *("--prefix", route(context), "--files", "@{files}/spark"),
+                *("--prefix", self.route(context), "--files", "@{files}/spark"),
             ),
             env=environment() | DAEMON,
             files=files(context, own, "warn")
@@ -124,32 +114,6 @@ class Spark:
             files=files(context, own, "error"),
         )
 
-    def headers(self, keys: Keys) -> Mapping[str, str]:
-        """The dashboard's port answers to nobody without this."""
-        return {"Authorization": f"Bearer {keys.token('spark')}"}
-
-    def state_request(self, context: Context, version: str) -> Request:
-        """Ask for the state; held for at most 20 seconds while it is still `version`."""
-        return Request("GET", f"/podium/state?since={version}")
-
-    def read_state(self, body: bytes) -> ClusterState:
-        """Read the answer to `state_request`. Raises ValueError when it is not one."""
-        state = msgspec.json.decode(body, type=ClusterState)
-        if not state.version:
-            raise ValueError("the state has no version")
-        return state
-
-    def drain_requests(self, context: Context, instances: tuple[str, ...]) -> tuple[Request, ...]:
-        """Ask for workers to be decommissioned: their tasks finish, their blocks move to other workers."""
-        if not instances:
-            return ()
-        return (Request("POST", "/podium/drain", json={"workers": list(instances)}),)
-
-
-def route(context: Context) -> str:
-    """Where the dashboard is on the proxy; Spark puts this in front of every link of its own."""
-    return f"/{context.name}_spark"
-
 
 def cores(resources: Resources) -> int:
     """How many tasks a worker runs at once."""
@@ -195,7 +159,7 @@ def files(context: Context, own: Mapping[str, str], level: str) -> dict[str, str
         "spark.ui.filters": jws,
         f"spark.{jws}.param.secretKey": urlsafe(keys.raw("spark-ui")),
         "spark.ui.reverseProxy": "true",
-        "spark.ui.reverseProxyUrl": route(context),
+        "spark.ui.reverseProxyUrl": SPARK.route(context),
     }
     lines = [f"{name} {value}\n" for name, value in sorted((common | dict(own)).items())]
     return {
@@ -219,4 +183,9 @@ def urlsafe(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-SPARK = Spark()
+SPARK = Spark(
+    name="spark",
+    title="Spark",
+    dashboard=Dashboard("spark-scheduler", "dashboard", "", strip=True),
+    drains_busy=True,
+)

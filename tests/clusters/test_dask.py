@@ -129,7 +129,6 @@ def test_the_state_is_asked_for_with_the_version_that_is_known() -> None:
     assert DASK.state_request(context(), "a1-7") == Request(
         "GET", "/cluster-abc123_dask/podium/state?since=a1-7"
     )
-    assert DASK.state_interval == 0
 
 
 def test_the_state_is_read_as_the_scheduler_writes_it() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from podium_workspace.spark_cluster import PATIENCE, Cluster, parse
+from podium_workspace.spark_scheduler import redirected
 
 
 class Pages:
@@ -151,3 +152,16 @@ async def test_a_worker_that_comes_after_one_that_was_asked_to_leave_was_not_ask
 def test_a_page_of_an_error_is_no_answer() -> None:
     with pytest.raises(OSError, match="no JSON"):
         parse(b"<html>")
+
+
+@pytest.mark.parametrize(
+    ("location", "becomes"),
+    [
+        ("http://127.0.0.1:8081/app/?appId=app-1", "/x_spark/app/?appId=app-1"),
+        ("/", "/x_spark/"),
+        ("/x_spark/proxy/app-1/jobs/", "/x_spark/proxy/app-1/jobs/"),
+        ("https://spark.apache.org/", "https://spark.apache.org/"),
+    ],
+)
+def test_a_redirect_stays_where_the_browser_can_reach_it(location: str, becomes: str) -> None:
+    assert redirected(location, "http://127.0.0.1:8081", "/x_spark") == becomes
