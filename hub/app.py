@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 import logging
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ class Podium(Application):
             if self.extra_args:
                 raise ConfigurationError(f"There is no command {self.extra_args[0]!r}.", "See: podium --help")
             path = Path(self.config_file)
+            if path.suffix != ".py":
+                raise ConfigurationError(f"The configuration file {path} must end in .py.")
             if not path.exists() and path != Path("podium_config.py"):
                 raise ConfigurationError(f"There is no configuration file {path}.")
             if not path.exists():
@@ -140,13 +143,15 @@ def _stop(stop: asyncio.Event) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Serve. Returns the exit code: 0 after a stop, 1 when it could not start."""
+    """Serve. Returns the exit code: 0 after a stop, 1 when it could not start, 2 when it was told nonsense."""
     app: Any = Podium.instance()
+    wrong = 2
     try:
         profiles = app.configure(argv)
+        wrong = 1
         asyncio.run(app.serve(profiles))
     except (ConfigurationError, tools.ToolError) as error:
         hint = getattr(error, "hint", "")
-        print(f"podium: {error}" + (f"\n{hint}" if hint else ""), flush=True)
-        return 1
+        print(f"podium: {error}" + (f"\n{hint}" if hint else ""), file=sys.stderr, flush=True)
+        return wrong
     return 0

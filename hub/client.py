@@ -97,4 +97,4 @@ def _refused(error: urllib.error.HTTPError) -> Refused:
 
 def workspace_path(name: str) -> str:
     """The path of a workspace in the API, whatever was given for its name."""
-    return f"/api/workspaces/{quote(name, safe='')}"
+    return f"/api/workspaces/{quote(name, safe='', errors='surrogateescape')}"

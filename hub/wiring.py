@@ -52,6 +52,7 @@ class Hub:
         self._port = port
         self._profiles = profiles
         self._key = state.key()
+        self._token = state.token()
         self._ports = Ports()
         self._store = FileStore(state.directory / "objects")
         self._backend = make_backend(state, self._ports)
@@ -111,7 +112,7 @@ class Hub:
             unavailable=self._backend.unavailable,
             sign_in=LocalSignIn(
                 person=Person(getpass.getuser()),
-                token=self._state.token(),
+                token=self._token,
                 code=self.code,
                 cookie_secret=derive(self._key, "cookies"),
                 public_port=self._port,
@@ -134,7 +135,7 @@ class Hub:
         ended = await self._backend.close(end=True)
         await self._proxy.end()
         self._ports.close()
-        print(f"Stopped {ended + 1} processes.", flush=True)
+        print(f"Stopped {ended + 1} {'processes' if ended else 'process'}.", flush=True)
         remaining = len(await self._store.list())
         if remaining:
             what = "workspace" if remaining == 1 else "workspaces"

@@ -3,6 +3,7 @@
 A command, an environment value or a file may hold references that only a backend can fill in:
 
     @{home}                         the home folder of the workspace
+    @{scratch}                      a folder for what need not outlive the workspace
     @{files}                        the folder that holds this workload's own files
     @{instance}                     the instance's name, such as dask-worker-3
     @{host}                         the address at which others reach this instance

@@ -8,146 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from hub.clusters import CLUSTERS
-from hub.clusters.base import ClusterState, Context, Request, WorkerState
+from hub.clusters.base import ClusterState, WorkerState
 from hub.controller import Controller
 from hub.model import Workspace
 from hub.model import replace as change
 from hub.notebook import NotebookState
-from hub.observed import Observed
 from hub.workqueue import WorkQueue
 from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
+from tests.faults import Failure, Faults, Faulty
 from tests.memory_backend import MemoryBackend, Program, World
+from tests.memory_edges import MemoryProbe, MemoryProxy
 from tests.memory_store import MemoryStore
-from tests.virtual import now
+from tests.virtual import now, simulate
 
 PATIENCE = 300.0
 """Virtual seconds after which a condition that should come true is taken to never do so."""
 PACE = 0.5
-
-
-class Failure(OSError):
-    """What goes wrong on purpose."""
-
-
-@dataclass
-class Faults:
-    """Makes one call of the controller to the outside go wrong, or every call while `always` is set.
-
-    Args:
-        at: which call, counted from 1; 0 for none.
-        late: whether it goes wrong after it had its effect.
-        deadly: whether the hub hangs in it, to be killed, instead of being told of an error.
-    """
-
-    at: int = 0
-    late: bool = False
-    deadly: bool = False
-    always: bool = False
-    calls: list[str] = field(default_factory=list)
-    hit: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def pass_by(self, call: str, late: bool) -> None:
-        """A call begins, or is done."""
-        if not late:
-            self.calls.append(call)
-            if self.always:
-                raise Failure(call)
-        if len(self.calls) == self.at and late == self.late and not self.hit.is_set():
-            self.hit.set()
-            if self.deadly:
-                await asyncio.get_running_loop().create_future()
-            raise Failure(call)
-
-
-class Faulty:
-    """Stands before a store, a backend, a proxy or a probe, and lets faults at its calls."""
-
-    def __init__(self, inner: object, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._inner, name)
-        call = f"{type(self._inner).__name__}.{name}"
-
-        async def ask(*arguments: Any) -> Any:
-            await self._faults.pass_by(call, late=False)
-            result = await real(*arguments)
-            await self._faults.pass_by(call, late=True)
-            return result
-
-        async def follow() -> AsyncIterator[Any]:
-            async for news in real():
-                await self._faults.pass_by(call, late=False)
-                yield news
-
-        if inspect.iscoroutinefunction(real):
-            return ask
-        return follow if inspect.isasyncgenfunction(real) else real
-
-
-class MemoryProxy:
-    """Keeps the routes of a proxy that outlives it.
-
-    Args:
-        table: path to target.
-    """
-
-    def __init__(self, table: dict[str, str]) -> None:
-        self.table = table
-        self._of: dict[str, Mapping[str, str]] = {}
-        self._complete = False
-
-    async def put(self, name: str, wanted: Mapping[str, str]) -> None:
-        self._of[name] = wanted
-        self.table.update(wanted)
-        self._prune()
-
-    def complete(self) -> None:
-        self._complete = True
-        self._prune()
-
-    def _prune(self) -> None:
-        wanted = {path for routes in self._of.values() for path in routes}
-        for path in [path for path in self.table if self._complete and path not in wanted]:
-            del self.table[path]
-
-
-class MemoryProbe:
-    """Asks the schedulers and notebooks of a simulation.
-
-    Args:
-        reality: where they are.
-        moved: called with a workspace's name when an answer changes.
-    """
-
-    def __init__(self, reality: Simulation, moved: Callable[[str], None]) -> None:
-        self._reality = reality
-        self._moved = moved
-
-    def look(self, context: Context, observed: Observed, clusters: Mapping[Any, object]) -> Observed:
-        states = {name: self._reality.state(context.name, name) for name in clusters}
-        notebook = self._reality.notebook if observed.ready("notebook") else None
-        return replace(observed, clusters=states, notebook=notebook)
-
-    async def send(self, context: Context, name: Any, address: str, request: Request) -> None:
-        assert address.startswith(f"{name}-scheduler.{context.name}:")
-        assert isinstance(request.json, dict)
-        self._reality.drain(context.name, name, request.json["workers"])
-        asyncio.get_running_loop().call_later(PACE, self._moved, context.name)
-
-    async def reach(self, context: Context) -> bool:
-        return self._reality.reachable and f"/{context.name}" in self._reality.routes
-
-    def forget(self, workspace: str) -> None:
-        self._reality.forgotten.append(workspace)
+OTHER = "cluster-zzz999"
+ONE_CLUSTER = {"notebook", "dask-scheduler", "dask-worker-1", "dask-worker-2"}
 
 
 class Simulation:
@@ -192,23 +75,23 @@ class Simulation:
         except BaseExceptionGroup as failures:
             if failures.split(Failure)[1] is not None:
                 raise
-            self._again()
         except Failure:
-            self._again()
-
-    def _again(self) -> None:
-        """A hub that fails as a whole is started again by whoever started it."""
-        self.queue.close()
-        self.start()
+            pass
+        # A hub that fails as a whole is started again by whoever started it.
+        if self._hub is not None:
+            self.queue.close()
+            await asyncio.sleep(1)
+            self.start()
 
     async def stop(self) -> None:
         """Kill the hub."""
-        assert self._hub is not None
+        hub, self._hub = self._hub, None
+        assert hub is not None
         self.queue.close()
-        self._hub.cancel()
-        await asyncio.wait([self._hub])
-        if not self._hub.cancelled():
-            self._hub.result()
+        hub.cancel()
+        await asyncio.wait([hub])
+        if not hub.cancelled():
+            hub.result()
 
     async def restart(self) -> None:
         """Kill the hub and start another."""
@@ -380,3 +263,20 @@ async def simulation(**options: Any) -> AsyncIterator[Simulation]:
     finally:
         await simulated.stop()
     assert simulated.lost == [], "no worker ended that was not drained"
+
+
+def in_simulation(**options: Any) -> Callable[[Callable[[Simulation], Awaitable[None]]], Callable[[], None]]:
+    """Makes a test of a dialogue."""
+
+    def decorate(dialogue: Callable[[Simulation], Awaitable[None]]) -> Callable[[], None]:
+        async def main() -> None:
+            async with simulation(**options) as simulated:
+                await dialogue(simulated)
+
+        def test() -> None:
+            simulate(main())
+
+        test.__name__ = dialogue.__name__
+        return test
+
+    return decorate

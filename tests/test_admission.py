@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.admission import change, check, launch, workspace_name
-from hub.errors import BadInput, Conflict, PodiumError
+from hub.errors import BadInput, Conflict
 from hub.model import FINALIZER, ClusterSpec, Content, HistoryEntry, Workspace, convert, plain_object
 from hub.profiles import read_profiles
 from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
@@ -278,13 +279,12 @@ def specs(
 @pytest.mark.parametrize(
     "bodies", [specs(NEAR), specs(FAR), ODD | st.fixed_dictionaries({"spec": ODD, "x": ODD})]
 )
-def test_no_patch_raises_anything_but_our_errors_and_every_result_is_good(bodies):
+def test_no_patch_raises_anything_but_a_refusal_and_every_result_is_good(bodies):
     @given(bodies)
     def whatever(patch: Any) -> None:
         try:
             changed = change(make_workspace(), patch, LATER)
-        except PodiumError as error:
-            assert isinstance(error, BadInput)
+        except BadInput as error:
             json.dumps(error.body())
         else:
             check(changed.spec)
@@ -295,18 +295,17 @@ def test_no_patch_raises_anything_but_our_errors_and_every_result_is_good(bodies
 
 
 @pytest.mark.parametrize("fields", [NEAR, FAR])
-def test_no_launch_raises_anything_but_our_errors_and_every_result_is_good(fields):
+def test_no_launch_raises_anything_but_a_refusal_and_every_result_is_good(fields):
     chosen = {name: strategy for name, strategy in fields.items() if name != "expires"}
 
     @given(specs(chosen, profile=st.sampled_from(["workshop", "plain"])) | ODD)
     def whatever(body: Any) -> None:
         try:
             workspace = launch(body, PROFILES, "ada", NAME, NOW)
-        except PodiumError as error:
-            assert isinstance(error, BadInput)
-        else:
-            check(workspace.spec)
-            assert convert(plain_object(workspace), Workspace) == workspace
+        except BadInput:
+            return
+        check(workspace.spec)
+        assert convert(plain_object(workspace), Workspace) == workspace
 
     whatever()
 
@@ -318,13 +317,8 @@ def test_no_launch_raises_anything_but_our_errors_and_every_result_is_good(field
 def test_check_knows_the_limit(workers, clusters):
     spec = make_workspace(workers=workers, clusters=clusters).spec
     too_many = workers > 8 or any(own is not None and own > 8 for own in clusters.values())
-    try:
+    with pytest.raises(BadInput, match="is more than 8") if too_many else contextlib.nullcontext():
         check(spec)
-    except BadInput as error:
-        assert too_many
-        assert "is more than 8" in error.message
-    else:
-        assert not too_many
 
 
 def test_a_cluster_without_a_number_of_its_own_is_asked_for_by_an_empty_object():

@@ -30,15 +30,13 @@ def configured(text: str, *argv: str) -> tuple[Any, dict[str, Profile]]:
 
 
 def problem(capsys: pytest.CaptureFixture[str], text: str, *argv: str) -> str:
-    """What is said when the configuration cannot be used, by us or by traitlets, which then ends the program."""
-    try:
+    """What is said when the configuration cannot be used: by us, or by traitlets, which ends the program."""
+    with pytest.raises((ConfigurationError, SystemExit)) as raised:
         configured(text, *argv)
-    except ConfigurationError as error:
-        return f"{error.message}\n{error.hint}"
-    except SystemExit as end:
-        assert end.code not in (0, None)
-        return capsys.readouterr().err
-    raise AssertionError("nobody minded")
+    if isinstance(raised.value, ConfigurationError):
+        return f"{raised.value.message}\n{raised.value.hint}"
+    assert raised.value.code not in (0, None)
+    return capsys.readouterr().err
 
 
 class TestWhatComesWithPodium:

@@ -92,7 +92,9 @@ def test_the_notebook_is_not_set_up_for_what_cannot_be_added():
 
 def test_every_reference_is_to_something_that_there_is():
     workloads = desired(make_workspace(clusters=ALL), HUB_KEY)
-    known = {"home", "files", "instance", "host"} | {f"{workload.name}.host" for workload in workloads}
+    known = {"home", "scratch", "files", "instance", "host"} | {
+        f"{workload.name}.host" for workload in workloads
+    }
     known |= {f"{workload.name}.{port}" for workload in workloads for port in workload.ports}
     for workload in workloads:
         texts = [*workload.command, *workload.env.values(), *workload.files.values()]
@@ -149,7 +151,10 @@ def test_how_the_notebook_is_asked():
 
 
 def test_what_the_notebook_answers():
-    body = b'{"version": "3", "busy": true, "lastActivity": "2026-03-01T12:00:00Z", "warnings": ["No such repository."]}'
+    body = (
+        b'{"version": "3", "busy": true, "lastActivity": "2026-03-01T12:00:00Z",'
+        b' "warnings": ["No such repository."]}'
+    )
     assert notebook.read_state(body) == NotebookState(
         busy=True,
         last_activity=datetime(2026, 3, 1, 12, tzinfo=UTC),

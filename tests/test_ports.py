@@ -43,9 +43,8 @@ def test_every_port_is_another(ports):
 def test_a_port_is_kept_from_others_but_not_from_a_server(ports):
     port = ports.take()
     assert not grab(port)
-    with contextlib.closing(listen(port)) as server:
-        with socket.create_connection((HOST, port)):
-            server.accept()[0].close()
+    with contextlib.closing(listen(port)) as server, socket.create_connection((HOST, port)):
+        server.accept()[0].close()
     assert not grab(port), "it stays ours when the server is gone"
 
 

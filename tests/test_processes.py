@@ -134,17 +134,21 @@ async def test_descendants_carry_the_marks_but_are_not_the_main_process(start, h
     assert find(hub_id) == []
 
 
+def elsewhere(hub, *command):
+    """A process that carries the marks, yet was not started by `spawn`."""
+    mark = Mark(hub, "cluster-aaaaaa", "worker", "worker-1")
+    return subprocess.Popen(command, env=PATH | mark.environment())
+
+
 async def test_one_that_has_ended_is_not_found_though_nobody_has_asked_for_its_end(hub_id):
-    mark = Mark(hub_id, "cluster-aaaaaa", "worker", "worker-1")
-    zombie = subprocess.Popen(["sleep", "0"], env=PATH | mark.environment())
+    zombie = elsewhere(hub_id, "sleep", "0")
     await until("it is a zombie", lambda: psutil.Process(zombie.pid).status() == psutil.STATUS_ZOMBIE)
     assert find(hub_id) == []
     zombie.wait()
 
 
 async def test_one_that_somebody_else_started_can_be_followed(hub_id):
-    mark = Mark(hub_id, "cluster-aaaaaa", "worker", "worker-1")
-    with subprocess.Popen([*SLEEP], env=PATH | mark.environment()) as other:
+    with elsewhere(hub_id, *SLEEP) as other:
         process = Process(other.pid)
         waiting = asyncio.create_task(process.ended())
         await asyncio.sleep(0)

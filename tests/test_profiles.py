@@ -66,18 +66,18 @@ def test_a_profile_may_say_everything_with_pythons_spelling_or_the_wires():
             "Podium.profiles['x'], resources.worker.memory: ",
         ),
         ({"x": {"clusters": {"ray": {}}}}, "Podium.profiles['x'], clusters: invalid enum value 'ray'"),
-        ({"x": {"wall_time": 59}}, "Podium.profiles['x'], wallTime: expected int >= 60"),
+        ({"x": {"wall_time": 59}}, "Podium.profiles['x'], wall_time: expected int >= 60"),
         (
             {"x": {"frameworks": ["dask"], "clusters": {"spark": {}}}},
             "Podium.profiles['x'], clusters.spark: not one of the profile's frameworks.",
         ),
         (
             {"x": {"clusters": {"dask": {"workers": 9}}}},
-            "Podium.profiles['x'], clusters.dask: 9 workers are more than max_workers, 8.",
+            "Podium.profiles['x'], clusters.dask.workers: 9 workers are more than max_workers, 8.",
         ),
         (
             {"x": {"clusters": {"dask": {}}, "workers": 5, "max_workers": 4}},
-            "Podium.profiles['x'], clusters.dask: 5 workers are more than max_workers, 4.",
+            "Podium.profiles['x'], workers: 5 workers are more than max_workers, 4.",
         ),
         (
             {"x": {"workers": 5, "max_workers": 4}},

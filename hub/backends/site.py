@@ -64,6 +64,8 @@ class Site:
         """The value of a reference in a workload; see `hub/workload.py`."""
         if reference == "home":
             return str(self.home)
+        if reference == "scratch":
+            return str(self.directory / "tmp")
         if reference == "files":
             return str(self.directory / "files" / workload.name)
         if reference == "instance":

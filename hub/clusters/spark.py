@@ -18,7 +18,7 @@ from hub.model import Resources
 from hub.workload import Probe, Workload
 
 MASTER = "spark://@{spark-scheduler.host}:@{spark-scheduler.rpc}"
-SCRATCH = "@{home}/.cache/podium/spark"
+SCRATCH = "@{scratch}/spark"
 LEAST_HEAP = 512
 """Mebibytes below which Spark starts neither a driver nor an executor. Source: `UnifiedMemoryManager`."""
 FRUGAL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"

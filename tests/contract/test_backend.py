@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 
 from hub.observed import Instance, Observed
-from hub.workload import Workload
 from tests.builders import NAME
 from tests.contract.benches import Bench, server, workers
 from tests.memory_backend import LAST_WORDS
@@ -49,11 +48,11 @@ async def gone(bench: Bench, name: str = NAME) -> None:
 @contextlib.asynccontextmanager
 async def heard(bench: Bench):
     """The names that the backend tells of meanwhile."""
-    names: list[str] = []
+    names: set[str] = set()
 
     async def listen() -> None:
         async for name in bench.backend.changes():
-            names.append(name)
+            names.add(name)
 
     listening = asyncio.create_task(listen())
     await asyncio.sleep(0)
@@ -322,9 +321,8 @@ async def test_a_launch_that_was_cut_short_goes_on(bench):
 
 
 async def test_a_removal_that_was_cut_short_goes_on(bench):
-    stubborn: list[Workload] = [server("notebook", "stubborn"), workers(1)]
-    await bench.backend.apply(NAME, stubborn)
-    await settle(bench, {"notebook", "dask-worker-1"})
+    await bench.backend.apply(NAME, CLUSTER)
+    await settle(bench, ALL)
     await bench.backend.apply(NAME, [])
     await bench.restart()
     await bench.backend.apply(NAME, [])

@@ -19,7 +19,7 @@ from proxy.chp import ProxyClient, RouteKeeper
 from proxy.process import ProxyProcess
 from proxy.routes import SENTINEL
 from tests.proxy.conftest import TOKEN
-from tests.proxy.test_chp import A, FIXED, WEB, equal, running
+from tests.proxy.test_chp import FIXED, WEB, A, equal, running
 from tests.waiting import until
 
 

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import tornado.httpserver
@@ -35,7 +34,6 @@ from tests.builders import HUB_KEY, make_workspace
 from tests.waiting import PATIENCE, until
 from tests.web.upstream import Upstream, listening
 
-T = TypeVar("T")
 HOST = "127.0.0.1"
 PERSON, OTHER = "ada", "bob"
 TOKEN = "token-of-the-api-0123456789"
@@ -108,11 +106,12 @@ class Web:
 
         def all_taken() -> bool:
             queues = [queue for queues in self.watcher._followers.values() for queue in queues]
-            return bool(queues) and all(queue.empty() for queue in queues) and self._told()
+            return bool(queues) and all(queue.empty() for queue in queues) and self.told()
 
         await until("every event stream has heard the news", all_taken)
 
-    def _told(self) -> bool:
+    def told(self) -> bool:
+        """Whether the watcher knows all that the store does."""
         return self.watcher.workspaces == self.store._objects
 
     @property
@@ -199,7 +198,7 @@ class Web:
         )
 
     async def finish(self, name: str = MINE) -> None:
-        """Let a workspace that is being stopped be gone, as the controller does once nothing is left of it."""
+        """Let a workspace that is being stopped be gone, as the controller does in the end."""
         present = await self.store.get(name)
         assert present is not None
         await self.store.update(
@@ -286,48 +285,3 @@ async def serving(
             await server.close_all_connections()
             watching.cancel()
             await asyncio.gather(watching, *application.settings["background"], return_exceptions=True)
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """A web tier that serves in another thread, for what blocks."""
-
-    web: Web
-    loop: asyncio.AbstractEventLoop
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Do something where the web tier is."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
-
-    @contextmanager
-    def beside(self, coroutine: Coroutine[Any, Any, None]) -> Iterator[None]:
-        """Do something there meanwhile."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        try:
-            yield
-        except BaseException:
-            future.cancel()
-            raise
-        future.result(PATIENCE)
-
-
-@contextmanager
-def serving_elsewhere(directory: Path, **secrets: Any) -> Iterator[Elsewhere]:
-    """A web tier in a thread of its own."""
-    started: Future[tuple[Elsewhere, asyncio.Event]] = Future()
-
-    async def serve() -> None:
-        async with serving(directory, **secrets) as web:
-            ended = asyncio.Event()
-            started.set_result((Elsewhere(web, asyncio.get_running_loop()), ended))
-            await ended.wait()
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(asyncio.run, serve())
-        running.add_done_callback(lambda done: started.done() or started.set_exception(done.exception()))
-        elsewhere, ended = started.result(PATIENCE)
-        try:
-            yield elsewhere
-        finally:
-            elsewhere.loop.call_soon_threadsafe(ended.set)
-            running.result(PATIENCE)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import tornado.web
 
-from hub.web.pages import NAME
+from hub.model import NAME
+from hub.web import relay
 from hub.web.server import make_application
 from tests.web.serving import MINE, THEIRS, Web
 
@@ -27,7 +28,7 @@ class Row:
     send: dict[str, Any] = field(default_factory=dict)
 
 
-RELAY = rf"/({NAME})_([a-z0-9]+)(?:/(.*))?"
+(RELAY, _), *_ = relay.ROUTES
 RELAYED = Row("/{name}_dask/status", 401, 200)
 LAUNCH = {"json": {"spec": {"profile": "notebook"}}}
 SCALE = {"json": {"spec": {"workers": 3}}}

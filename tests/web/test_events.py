@@ -216,9 +216,7 @@ class TestConnection:
         big = "x" * 1_000_000
         for number in range(40):
             written = await web.report(message=f"{number} {big}")
-            await until(
-                "the watcher knows", lambda: version(web.watcher.workspaces[MINE]) == version(written)
-            )
+            await until("the watcher knows", web.told)
         transport.resume_reading()
         newest = f"id: {version(written)}\n".encode()
         told = 0
@@ -288,7 +286,7 @@ class TestWatcher:
             assert await anext(news) is None
 
     async def test_the_end_is_told_to_who_came_too_late(self, watcher: Watcher) -> None:
-        """It was there when the handler looked and is gone when the stream begins: no stream waits for ever."""
+        """It was there when the handler looked and is gone when the stream begins; nobody waits for ever."""
         async with aclosing(watcher.follow(NAME, "", 0.05)) as news:
             assert await first(news) in (None, "gone")
 

@@ -1,4 +1,4 @@
-"""WebSockets to dashboards and to programs beside the notebook: messages, ends, and what goes with the handshake."""
+"""WebSockets to dashboards and to programs beside the notebook: handshakes, messages and ends."""
 
 from __future__ import annotations
 
@@ -129,7 +129,8 @@ class TestHandshake:
 
     async def test_who_gives_up_during_it_leaves_nothing_open(self, web: Web) -> None:
         """The handshake upstream is held, and the browser goes."""
-        head = f"Host: localhost\r\nCookie: {web.credentials('session')['Cookie']}\r\nSec-WebSocket-Version: 13\r\n"
+        cookie = web.credentials("session")["Cookie"]
+        head = f"Host: localhost\r\nCookie: {cookie}\r\nSec-WebSocket-Version: 13\r\n"
         _, writer = await asyncio.open_connection("127.0.0.1", web.port)
         writer.write(
             f"GET {DASK}/slow/ws HTTP/1.1\r\n{head}Upgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -165,9 +166,9 @@ class TestEnd:
         async with socket(web) as opened:
             await opened.send_str("here")
             await hear(opened)
-            transport = opened.get_extra_info("socket")
-            assert transport is not None
-            opened._response.connection.transport.abort()  # type: ignore[union-attr]
+            assert opened._response.connection
+            assert opened._response.connection.transport
+            opened._response.connection.transport.abort()
             assert await closed_upstream(web) is not None
 
     async def test_the_hub_keeps_nothing_of_it(self, web: Web) -> None:

@@ -93,17 +93,17 @@ ASKED = [
 class TestHost:
     """A name of somebody else's that leads to this machine (DNS rebinding) leads nowhere."""
 
-    @pytest.mark.parametrize("path", ASKED)
     @pytest.mark.parametrize("host", ELSEWHERE)
-    async def test_elsewhere(self, web: Web, host: str, path: str) -> None:
+    async def test_elsewhere(self, web: Web, host: str) -> None:
         await web.add()
         web.own_ports.add(9000)
-        answer = await web.ask("GET", path, "session", headers={"Host": host})
-        # 400 is the server's own word for what is no host at all.
-        assert answer.status in (400, 403)
-        assert MINE.encode() not in answer.body
+        for path in ASKED:
+            answer = await web.ask("GET", path, "session", headers={"Host": host})
+            # 400 is the server's own word for what is no host at all.
+            assert answer.status in (400, 403), path
+            assert MINE.encode() not in answer.body
+            assert answer.cookie("podium-notebook") is None
         assert web.upstream.seen == []
-        assert answer.cookie("podium-notebook") is None
 
     @pytest.mark.parametrize("host", LOCAL)
     async def test_here(self, web: Web, host: str) -> None:
@@ -157,15 +157,13 @@ FOREIGN = [
 
 class TestOrigin:
     @pytest.mark.parametrize("origin", FOREIGN)
-    @pytest.mark.parametrize(("method", "path", "send"), [*CHANGES, ("POST", f"/{MINE}_dask/x", {})])
-    async def test_another_sites_page_changes_nothing(
-        self, web: Web, method: str, path: str, send: dict[str, object], origin: str
-    ) -> None:
+    async def test_another_sites_page_changes_nothing(self, web: Web, origin: str) -> None:
         await web.add()
         before = await web.everything()
         sent = {"Origin": origin.format(port=web.port)}
-        answer = await web.ask(method, path, "session", headers=sent, **send)
-        assert answer.status == 403
+        for method, path, send in [*CHANGES, ("POST", f"/{MINE}_dask/x", {})]:
+            answer = await web.ask(method, path, "session", headers=sent, **send)
+            assert answer.status == 403, path
         assert await web.everything() == before
         assert web.upstream.seen == []
 

@@ -210,7 +210,7 @@ class TestPatch:
 
 class TestAtOnce:
     async def test_people_and_the_controller_write_at_once(self, web: Web) -> None:
-        """Nobody loses: each change is applied to what the controller reported last, and the other way round."""
+        """Nobody loses: each change is applied to what the controller reported last, and the reverse."""
         await web.add()
         changes = [patch(web, clusters={"dask": {"workers": n}}) for n in range(8)]
         reports = [web.report(message=str(n)) for n in range(20)]

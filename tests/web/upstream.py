@@ -1,4 +1,4 @@
-"""A small server that stands for a dashboard or a notebook: says what it was asked, and misbehaves on request.
+"""A small server that stands for a dashboard or a notebook: says what it was asked, misbehaves on request.
 
 What it does depends on the last part of the path, so that it can be put below any prefix.
 """

@@ -196,6 +196,7 @@ class Site:
     def _lookup(self, workload: Workload, instance: str, reference: str) -> str:
         known = {
             "home": str(self.home),
+            "scratch": str(self._directory / "tmp"),
             "files": str(self._files(workload)),
             "instance": instance,
             "host": HOST,

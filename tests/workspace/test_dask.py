@@ -14,14 +14,14 @@ import aiohttp
 import pytest
 
 from hub.clusters.base import ClusterState, WorkerState
-from hub.clusters.dask import DASK, route
+from hub.clusters.dask import DASK
 from hub.ports import HOST
 from tests.workspace.conftest import CONTEXT, Inside, Site, eventually, send
 
 pytestmark = pytest.mark.slow
 
 TOKEN = dict(DASK.headers(CONTEXT.keys))
-PREFIX = route(CONTEXT)
+PREFIX = DASK.route(CONTEXT)
 DASHBOARD = "dask-scheduler.dashboard"
 
 FUNCTIONS = """

@@ -290,6 +290,13 @@ async def test_an_open_tab_is_no_activity(page: Page, tab: Page) -> None:
     kernel = await page.kernel()
     await kernel.execute("1")
     _, terminal = await page.post("api/terminals")
+    async with page.session.ws_connect(page.url(f"terminals/websocket/{terminal['name']}")) as channel:
+        # A shell that has become something silent writes no prompt any more.
+        await channel.send_json(["stdin", "exec sleep 1000\r"])
+        seen = ""
+        while "exec sleep 1000\r\n" not in seen:
+            kind, *said = await channel.receive_json()
+            seen += "".join(said) if kind == "stdout" else ""
     before = await state(page.site)
     assert before.last_activity is not None
 
