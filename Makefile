@@ -3,8 +3,9 @@ PORT ?= 8000
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3; do \
 	$$p -ISc 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done; echo $$p)
 BIN := .venv/bin
+COMMA := ,
 
-.PHONY: help run test lint locks clean
+.PHONY: help run test coverage bench lint locks clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -15,6 +16,16 @@ run: ## Install what is needed and serve on 127.0.0.1:8000; PORT=… changes it,
 
 test: ## Run every test that this machine can, and list what was skipped and why; ARGS=… goes to pytest
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m pytest $(ARGS)
+
+PURE := admission culler desired errors keys model notebook observed profiles scaling status workload
+
+coverage: ## Check that the tests of the pure modules take every branch
+	@$(PYTHON) -m hub.install --tests
+	$(BIN)/coverage run -m pytest -q $(wildcard $(PURE:%=tests/test_%*.py)) tests/clusters tests/proxy/test_routes.py
+	$(BIN)/coverage report --fail-under=100 --include='$(subst $() $(),$(COMMA),$(PURE:%=hub/%.py)),hub/clusters/*,proxy/routes.py'
+
+bench: ## Measure what one person on one machine waits for, and what it costs
+	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m bench.laptop
 
 lint: ## Check style, types and layers
 	@$(PYTHON) -m hub.install --tests

@@ -143,7 +143,7 @@ def _stop(stop: asyncio.Event) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Serve. Returns the exit code: 0 after a stop, 1 when it could not start, 2 when it was told nonsense."""
+    """Serve. Returns the exit code: 0 after a stop, 1 when it could not start, 2 for wrong settings."""
     app: Any = Podium.instance()
     wrong = 2
     try:

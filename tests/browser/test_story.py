@@ -43,7 +43,8 @@ c.Podium.profiles = {{
 DASK = """
 from distributed import Client
 client = Client()
-print("dask says", sum(client.gather(client.map(lambda x: x * x, range(100)))), len(client.scheduler_info()["workers"]))
+squares = client.gather(client.map(lambda x: x * x, range(100)))
+print("dask says", sum(squares), len(client.scheduler_info()["workers"]))
 """
 IPYPARALLEL = """
 import ipyparallel as ipp
@@ -60,7 +61,8 @@ SERVER = """
 import subprocess, sys, pathlib
 pathlib.Path("site").mkdir(exist_ok=True)
 pathlib.Path("site/index.html").write_text("<title>mine</title><h1>My own program</h1>")
-server = subprocess.Popen([sys.executable, "-m", "http.server", "{port}", "--bind", "127.0.0.1", "--directory", "site"])
+command = [sys.executable, "-m", "http.server", "{port}", "--bind", "127.0.0.1", "--directory", "site"]
+server = subprocess.Popen(command)
 print("server started")
 """
 COMPUTE = """

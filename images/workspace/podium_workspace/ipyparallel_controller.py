@@ -24,7 +24,7 @@ SETTLE = 0.5
 """Seconds after which nothing can be on its way any more to an engine that every client was told is gone."""
 
 
-class WatchedTasks(TaskScheduler):  # type: ignore[misc]
+class WatchedTasks(TaskScheduler):
     """Gives each task to an engine that is free, and can be told to pass one over."""
 
     def start(self) -> None:
@@ -50,7 +50,7 @@ class WatchedTasks(TaskScheduler):  # type: ignore[misc]
     pass_over = _unregister_engine
 
 
-class WatchedBroadcasts(BroadcastScheduler):  # type: ignore[misc]
+class WatchedBroadcasts(BroadcastScheduler):
     """Sends a message to many engines at once; the hub sees none of it."""
 
     def send_to_targets(self, msg: Any, original_msg_id: Any, targets: list[str], *rest: Any) -> None:
@@ -65,7 +65,7 @@ class WatchedBroadcasts(BroadcastScheduler):  # type: ignore[misc]
         super().dispatch_result(raw_msg)
 
 
-class WatchedHub(Hub):  # type: ignore[misc]
+class WatchedHub(Hub):
     """Knows the engines, and sees a copy of each message that a client sends straight to one of them."""
 
     def __init__(self, **settings: Any) -> None:
@@ -136,7 +136,7 @@ class HeartMonitorThread(threading.Thread):
         """Ends with the process."""
 
 
-class Controller(app.IPController):  # type: ignore[misc]
+class Controller(app.IPController):
     """The controller of a workspace; there is one in a process."""
 
     tasks: WatchedTasks

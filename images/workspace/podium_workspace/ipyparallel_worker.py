@@ -24,7 +24,7 @@ BEATS_MISSED = 10
 """How many beats of the controller, a second apart, may fail to come."""
 
 
-class Engine(IPEngine):  # type: ignore[misc]
+class Engine(IPEngine):
     """An engine of a workspace."""
 
     async def register(self) -> None:
