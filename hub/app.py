@@ -105,7 +105,7 @@ class Podium(Application):
         return read_profiles(self.profiles)
 
     async def serve(self, profiles: Mapping[str, Profile]) -> None:
-        """Serve until SIGINT or SIGTERM, then end every process that was started."""
+        """Serve until SIGINT, SIGTERM or a lost terminal, then end every process that was started."""
         level: Any = self.log_level
         logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
         logging.getLogger("tornado.access").setLevel(logging.WARNING)
@@ -113,8 +113,10 @@ class Podium(Application):
         state.open()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _stop, stop)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # What nohup has turned off, a lost terminal, is no reason to stop.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, _stop, stop)
         await Hub(state, self.ip, self.port, profiles).run(stop)
 
 

@@ -102,6 +102,8 @@ class LocalBackend:
         running = self._running.get(name)
         if running is None:
             return Observed()
+        for supervisor in running.supervisors.values():
+            supervisor.trim_log()
         instances = {key: supervisor.instance for key, supervisor in running.supervisors.items()}
         for key, found in running.adopted.items():
             instances.setdefault(key, Instance(name=key, workload=found.mark.workload, ready=True))

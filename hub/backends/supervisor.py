@@ -92,6 +92,12 @@ class Supervisor:
         """The main process's number, while there is one."""
         return self._process.pid if self._process and self._process.running else None
 
+    def trim_log(self) -> None:
+        """Empty a log that has grown too long; a program that appends to it goes on at its start."""
+        with contextlib.suppress(OSError):
+            if self._program.log.stat().st_size > LOG_LIMIT:
+                os.truncate(self._program.log, 0)
+
     def end(self) -> Awaitable[None]:
         """End the program: SIGTERM, after its grace SIGKILL, then whatever it left behind.
 
@@ -141,7 +147,7 @@ class Supervisor:
         self._ready = False
         program = self._program
         program.before()
-        _trim(program.log)
+        self.trim_log()
         try:
             self._process = spawn(
                 program.mark, program.command, program.env, program.directory, program.log, program.nice
@@ -218,13 +224,6 @@ def last_lines(path: Path) -> tuple[str, ...]:
         return ()
     lines = ["".join(c for c in line if c.isprintable())[:400] for line in text.splitlines()]
     return tuple(line for line in lines if line.strip())[-LOG_LINES:]
-
-
-def _trim(path: Path) -> None:
-    """Empty a log that has grown too long; a program that has it open for appending goes on at its start."""
-    with contextlib.suppress(OSError):
-        if path.stat().st_size > LOG_LIMIT:
-            os.truncate(path, 0)
 
 
 def _with(code: int | None) -> str:

@@ -8,7 +8,9 @@
     dask_scheduler.py    Dask's scheduler with its dashboard guarded
     dask_draining.py     the state of its workers, and how they are asked to finish
     dask_routes.py       both over HTTP
-    held.py, tokens.py   answers that are held until something changes; credentials
+    ipyparallel_*.py     the controller, its engines and the view of them
+    spark_*.py           the master with its pages guarded, and its workers
+    guarded.py held.py tokens.py    guarded routes; answers held until something changes; credentials
 
 Nothing here may import the hub: the two meet only over HTTP, environment and files.
 """
