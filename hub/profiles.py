@@ -58,7 +58,9 @@ def _read(name: str, values: object) -> Profile:
         profile = convert(_camel({"title": name, **values, "name": name}), Profile, where)
     except BadInput as error:
         # The author wrote max_workers where the wire says maxWorkers.
-        message = re.sub(r"(?<=[a-z])[A-Z]", lambda letter: "_" + letter[0].lower(), error.message)
+        path, colon, told = error.message.removeprefix(where).partition(": ")
+        named = _snake(told) if told.startswith("object contains unknown field") else told
+        message = where + _snake(path) + colon + named
         raise ConfigurationError(message, "See `podium --help-all` for what a profile may hold.") from None
     for framework in profile.clusters:
         if framework not in profile.frameworks:
@@ -69,6 +71,10 @@ def _read(name: str, values: object) -> Profile:
             limit = f"max_workers, {profile.max_workers}"
             raise ConfigurationError(f"{where}, {setting}: {workers} workers are more than {limit}.")
     return profile
+
+
+def _snake(text: str) -> str:
+    return re.sub(r"(?<=[a-z])[A-Z]", lambda letter: "_" + letter[0].lower(), text)
 
 
 def _camel(value: object) -> object:
