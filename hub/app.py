@@ -113,10 +113,10 @@ class Podium(Application):
         state.open()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # What nohup has turned off, a lost terminal, is no reason to stop.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, _stop, stop)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _stop, stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            loop.add_signal_handler(signal.SIGHUP, _stop, stop)
         await Hub(state, self.ip, self.port, profiles).run(stop)
 
 
