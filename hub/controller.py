@@ -220,6 +220,8 @@ class Controller:
         self._probe.forget(name)
         await self._proxy.put(name, {})
         await self._backend.apply(name, [])
+        if (await self._backend.observe(name)).exists:
+            self._queue.add_after(name, RESYNC)  # nothing else would have it looked at again
 
     async def _release(self, workspace: Workspace) -> None:
         """Let the object go: nothing of the workspace is left."""

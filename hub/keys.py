@@ -65,10 +65,7 @@ class Keys:
 
     def curve(self, purpose: str) -> Curve:
         """A CURVE25519 key pair, encoded in Z85. Source: ZeroMQ RFC 26 (CurveZMQ) and RFC 32 (Z85)."""
-        secret = self.raw(purpose)
-        private = X25519PrivateKey.from_private_bytes(secret)
-        public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return Curve(public=z85(public), secret=z85(secret))
+        return _curve(self.raw(purpose))
 
     def tls(self, purpose: str, since: datetime) -> TLS:
         """A certificate authority and one certificate for both ends of every connection.
@@ -79,6 +76,13 @@ class Keys:
                 day before.
         """
         return _tls(self.raw(f"{purpose}/authority"), self.raw(purpose), since)
+
+
+@lru_cache(maxsize=1024)
+def _curve(secret: bytes) -> Curve:
+    private = X25519PrivateKey.from_private_bytes(secret)
+    public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return Curve(public=z85(public), secret=z85(secret))
 
 
 @lru_cache(maxsize=1024)
