@@ -7,7 +7,6 @@ backend and the proxy. Decisions are in the pure modules; nothing here may judge
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -225,11 +224,9 @@ class Controller:
 
     async def _release(self, workspace: Workspace) -> None:
         """Let the object go: nothing of the workspace is left."""
-        self._probe.forget(workspace.name)
         finalizers = tuple(f for f in workspace.metadata.finalizers if f != FINALIZER)
         metadata = change(workspace.metadata, finalizers=finalizers)
-        with contextlib.suppress(NotFound):
-            await self._store.update(change(workspace, metadata=metadata))
+        await self._store.update(change(workspace, metadata=metadata))
 
 
 def _framework(workload: Workload) -> FrameworkName:

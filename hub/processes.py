@@ -156,7 +156,7 @@ def find(hub: str) -> list[Found]:
         if process.pid == me:
             continue
         with contextlib.suppress(psutil.Error, OSError):
-            if process.uids().real != os.getuid() or process.status() == psutil.STATUS_ZOMBIE:
+            if process.uids().real != os.getuid():
                 continue
             env = process.environ()
             if env.get("PODIUM_HUB") == hub:

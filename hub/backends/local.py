@@ -91,9 +91,15 @@ class LocalBackend:
         for directory in self._root.iterdir():
             if directory.is_dir():
                 self._of(directory.name)
+        orphans: set[tuple[str, str]] = set()
         for found in await asyncio.to_thread(find, self._hub):
             if found.mark.workspace and found.main:
                 self._of(found.mark.workspace).adopted.setdefault(found.mark.instance, found)
+            elif found.mark.workspace:
+                orphans.add((found.mark.workspace, found.mark.instance))
+        for workspace, instance in orphans:
+            if instance not in self._of(workspace).adopted:
+                await sweep(self._hub, workspace, instance)  # what they belonged to ended while no hub ran
 
     async def names(self) -> set[str]:
         return set(self._running)

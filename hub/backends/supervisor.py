@@ -87,11 +87,6 @@ class Supervisor:
             log=last_lines(self._program.log) if troubled else (),
         )
 
-    @property
-    def pid(self) -> int | None:
-        """The main process's number, while there is one."""
-        return self._process.pid if self._process and self._process.running else None
-
     def trim_log(self) -> None:
         """Empty a log that has grown too long; a program that appends to it goes on at its start."""
         with contextlib.suppress(OSError):
