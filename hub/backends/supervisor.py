@@ -122,7 +122,8 @@ class Supervisor:
             await sweep(mark.hub, mark.workspace, mark.instance)
             self._restarts += 1
             pause = FIRST_PAUSE if time.monotonic() - began > STEADY else min(2 * pause, LONGEST_PAUSE)
-            self._message = f"The program {mark.instance} ended{_with(code)} and is being started again."
+            if self._process is not None:
+                self._message = f"The program {mark.instance} ended{_with(code)} and is being started again."
             log.warning(
                 "%s/%s ended%s; starting it again in %.2g s",
                 mark.workspace,
