@@ -7,6 +7,7 @@ should be; that is `routes.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from urllib.parse import quote
@@ -118,10 +119,10 @@ class RouteKeeper:
                 quiet = True
                 await asyncio.sleep(CHECK_SECONDS / 5)
                 continue
-            try:
-                await asyncio.wait_for(self._wake.wait(), CHECK_SECONDS)
-            except TimeoutError:
-                continue
+            # asyncio.wait_for may swallow a cancellation in Python 3.11, and this would go on for ever.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._wake.wait()
 
     @property
     def wanted(self) -> dict[str, str]:

@@ -133,7 +133,8 @@ class Supervisor:
             )
             self._moved()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stop.wait()
         await self._finish()
         await sweep(mark.hub, mark.workspace, mark.instance)
 
@@ -183,7 +184,8 @@ class Supervisor:
             return
         self._process.signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.ended(), self._program.grace)
+            async with asyncio.timeout(self._program.grace):
+                await self._process.ended()
         except TimeoutError:
             log.warning(
                 "%s did not end within %g s; killing it", self._program.mark.instance, self._program.grace
@@ -203,7 +205,8 @@ async def answers(address: str) -> bool:
             ):
                 return response.status < 500
         host, _, port = address.rpartition(":")
-        _reader, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5)
+        async with asyncio.timeout(5):
+            _reader, writer = await asyncio.open_connection(host, int(port))
         writer.close()
         return True
     except (OSError, TimeoutError, aiohttp.ClientError):

@@ -58,7 +58,8 @@ class Watcher:
             while True:
                 event: Event | None = None
                 with contextlib.suppress(TimeoutError):
-                    event = await asyncio.wait_for(queue.get(), keep_alive)
+                    async with asyncio.timeout(keep_alive):
+                        event = await queue.get()
                 if event is not None and not event.gone:
                     version = event.workspace.metadata.resource_version
                     if int(version) <= int(told):

@@ -49,7 +49,8 @@ class Held:
         """The state: at once when its version is not `since`, else at the next change or after `HOLD`."""
         if since == self._version():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), HOLD)
+                async with asyncio.timeout(HOLD):
+                    await self._changed.wait()
         return {"version": self._version(), **self._look()}
 
     def _version(self) -> str:
