@@ -55,6 +55,7 @@ class MemoryProbe:
 
     def look(self, context: Context, observed: Observed, clusters: Mapping[Any, object]) -> Observed:
         states = {name: self._reality.state(context.name, name) for name in clusters}
+        self._reality.told[context.name] = states
         notebook = self._reality.notebook if observed.ready("notebook") else None
         return replace(observed, clusters=states, notebook=notebook)
 
@@ -65,6 +66,7 @@ class MemoryProbe:
         asyncio.get_running_loop().call_later(self._reality.world.pace, self._moved, context.name)
 
     async def reach(self, context: Context) -> bool:
+        await self._reality.meanwhile()
         return self._reality.reachable and f"/{context.name}" in self._reality.routes
 
     def forget(self, workspace: str) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from hub.clusters import CLUSTERS
@@ -18,6 +20,7 @@ from hub.controller import Controller
 from hub.model import Workspace
 from hub.model import replace as change
 from hub.notebook import NotebookState
+from hub.observed import Observed
 from hub.workqueue import WorkQueue
 from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
 from tests.faults import Failure, Faults, Faulty
@@ -45,11 +48,17 @@ class Simulation:
         self.notebook: NotebookState | None = NotebookState()
         self.busy: set[str] = set()
         self.silent = False
+        self.hidden: set[str] = set()
+        self.blind: set[str] = set()
         self.forgotten: list[str] = []
         self.lost: list[str] = []
         self.hubs = 0
+        self.meanwhile: Callable[[], Awaitable[object]] = partial(asyncio.sleep, 0)
+        """What people do while the controller, having read an object, asks whether its notebook answers."""
         self._unavailable = unavailable or {}
+        self.told: dict[str, Mapping[Any, ClusterState | None]] = {}
         self._draining: set[tuple[int, int]] = set()
+        self._drained: set[tuple[int, int]] = set()
         self._hub: asyncio.Task[None] | None = None
 
     # The hub.
@@ -182,7 +191,9 @@ class Simulation:
 
     def work(self, *instances: str) -> None:
         """Give work to these instances, and to no others."""
+        self._note_drained()
         self.busy = set(instances)
+        self._note_drained()
         for name in self.world.places:
             self.queue.add(name)
 
@@ -199,9 +210,16 @@ class Simulation:
         return ClusterState(states, busy=any(state.busy for state in states))
 
     def _worker(self, scheduler: Program, program: Program) -> WorkerState:
-        busy = program.name in self.busy
-        draining = (scheduler.pid, program.pid) in self._draining
-        return WorkerState(program.name, busy=busy, draining=draining, drained=draining and not busy)
+        here = (scheduler.pid, program.pid)
+        drained = here in self._drained
+        busy = program.name in self.busy and not drained
+        return WorkerState(program.name, busy=busy, draining=here in self._draining, drained=drained)
+
+    def _note_drained(self) -> None:
+        """Those that drain and have nothing to do are drained; they are given no more work."""
+        programs = [p for place in self.world.places.values() for p in place.programs.values()]
+        busy = {program.pid for program in programs if program.name in self.busy}
+        self._drained |= {here for here in self._draining if here[1] not in busy}
 
     def drain(self, name: str, framework: Any, instances: list[str]) -> None:
         """A scheduler is asked to drain."""
@@ -210,16 +228,13 @@ class Simulation:
             program = place.programs.get(instance)
             if program and (CLUSTERS[framework].drains_busy or instance not in self.busy):
                 self._draining.add((place.programs[f"{framework}-scheduler"].pid, program.pid))
+        self._note_drained()
 
     def check_no_loss(self, name: str, wanted: set[str]) -> None:
-        """Note workers that would end though their scheduler has not drained them."""
-        workspace = self.objects.get(name)
-        if workspace is None or workspace.deleting or workspace.status.phase == "Failed":
-            return
-        for framework in workspace.spec.clusters:
-            state = self.state(name, framework)
-            known = state.workers if state else ()
-            self.lost += [w.instance for w in known if w.instance not in wanted and not w.drained]
+        """Note workers that would end though, as the controller was told, they are not drained."""
+        for framework, state in self.told.get(name, {}).items():
+            if state is not None and f"{framework}-scheduler" in wanted:
+                self.lost += [w.instance for w in state.workers if w.instance not in wanted and not w.drained]
 
     def snapshot(self) -> object:
         """Everything that should come out the same, however the way there was."""
@@ -247,6 +262,13 @@ class Watched(MemoryBackend):
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation.world, simulation._unavailable)
         self._simulation = simulation
+
+    async def observe(self, name: str) -> Observed:
+        if name in self._simulation.blind:
+            raise Failure(f"{name} cannot be seen")
+        observed = await super().observe(name)
+        shown = {port: at for port, at in observed.addresses.items() if port not in self._simulation.hidden}
+        return replace(observed, addresses=shown)
 
     async def apply(self, name: str, workloads: Any) -> None:
         self._simulation.check_no_loss(name, {i for workload in workloads for i in workload.instances})

@@ -280,3 +280,22 @@ async def test_deleting_while_it_starts(s):
     await s.until("it starts", lambda: s.running())
     await s.store.delete(NAME)
     await s.settle()
+
+
+@in_simulation()
+async def test_an_orphan_whose_removal_fails_is_tried_again(s):
+    await s.launch(dask=1)
+    await s.settle()
+    forget, failed = s.world._forget, []
+
+    def fail_once(name):
+        if failed:
+            forget(name)
+        else:
+            failed.append(name)
+            s.world.places[name].removing = False
+
+    s.world._forget = fail_once
+    del s.objects[NAME]
+    await s.until("it is tried again", lambda: s.world.places == {})
+    assert failed == [NAME]

@@ -207,10 +207,6 @@ class Anything(RuleBasedStateMachine):
     def no_worker_is_lost(self) -> None:
         assert self.s.lost == []
 
-    @invariant()
-    def no_route_leads_to_nothing_for_long(self) -> None:
-        assert self.s.routes.keys() <= {f"/{NAME}", f"/{OTHER}"}
-
 
 TestAnything = Anything.TestCase
-TestAnything.settings = settings(max_examples=150, stateful_step_count=30)
+TestAnything.settings = settings(max_examples=100, stateful_step_count=25)

@@ -1,10 +1,9 @@
-"""The one loop, in dialogues: what cannot be seen, and what a new hub finds."""
+"""The one loop, in dialogues: what cannot be seen, what a new hub finds, who acts at the same time."""
 
 from __future__ import annotations
 
 import asyncio
 
-from hub.errors import Conflict
 from tests.builders import NAME
 from tests.contract.benches import workers as some_workers
 from tests.memory_backend import Place, Program
@@ -79,17 +78,18 @@ async def test_the_next_hub_ends_what_nobody_wants(s):
 
 
 @in_simulation()
-async def test_routes_that_nobody_wants_stay_until_all_was_looked_at(s):
+async def test_no_route_is_removed_until_every_workspace_was_looked_at(s):
     await s.launch()
-    await s.settle()
+    await s.launch(OTHER)
+    await s.until("both are as asked", lambda: s.settled() and s.settled(OTHER))
     await s.stop()
     s.routes["/cluster-stale00"] = "http://nobody:1"
-    s.faults.always = True
+    s.blind = {OTHER}
     s.start()
     await asyncio.sleep(100)
-    assert s.routes.keys() == {f"/{NAME}", "/cluster-stale00"}
-    s.faults.always = False
-    await s.until("it is removed", lambda: s.routes.keys() == {f"/{NAME}"})
+    assert s.routes.keys() == {f"/{NAME}", f"/{OTHER}", "/cluster-stale00"}
+    s.blind = set()
+    await s.until("it is removed", lambda: s.routes.keys() == {f"/{NAME}", f"/{OTHER}"})
 
 
 @in_simulation()
@@ -103,16 +103,43 @@ async def test_what_people_asked_while_no_hub_ran_is_done(s):
     await s.until("both are as asked", lambda: s.settled() and s.settled(OTHER))
 
 
+# People who act at the same time.
+
+
+def once(action):
+    """An action for the first time that it is asked for."""
+    done = []
+
+    async def act():
+        if not done:
+            done.append(True)
+            await action()
+
+    return act
+
+
 @in_simulation()
-async def test_who_writes_at_the_same_time_is_not_overwritten(s):
+async def test_what_people_ask_while_the_controller_looks_is_not_overwritten(s):
+    s.meanwhile = once(lambda: s.ask(clusters={"dask": 5}))
     await s.launch(dask=1)
-    conflicts = 0
-    for workers in range(1, 8):
-        try:
-            await s.ask(clusters={"dask": workers})
-        except Conflict:
-            conflicts += 1
-        await asyncio.sleep(0.1)
     await s.settle()
-    assert conflicts == 0
-    assert s.get().spec.workers_of("dask") == 7
+    assert s.get().spec.workers_of("dask") == 5
+
+
+@in_simulation()
+async def test_what_is_deleted_while_the_controller_looks_is_not_brought_back(s):
+    s.meanwhile = once(lambda: s.store.delete(NAME))
+    await s.launch(dask=1)
+    await s.until("it is gone", lambda: NAME not in s.objects)
+    await s.settle()
+
+
+@in_simulation()
+async def test_what_disappears_while_the_controller_looks_is_cleaned_up(s):
+    async def disappear():
+        del s.objects[NAME]
+
+    s.meanwhile = once(disappear)
+    await s.launch(dask=1)
+    await s.until("it is gone", lambda: NAME not in s.objects)
+    await s.settle()

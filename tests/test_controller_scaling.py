@@ -7,6 +7,7 @@ import asyncio
 from tests.builders import NAME
 from tests.faults import Failure
 from tests.simulation import ONE_CLUSTER, in_simulation
+from tests.virtual import now
 
 
 @in_simulation()
@@ -86,7 +87,7 @@ async def test_while_the_scheduler_is_silent_nothing_shrinks_but_it_may_grow(s):
 
 
 @in_simulation()
-async def test_a_drain_that_is_refused_is_asked_again(s):
+async def test_a_drain_that_is_refused_is_asked_again_and_hinders_nothing_else(s):
     await s.launch(dask=2)
     await s.settle()
     refused = []
@@ -94,14 +95,30 @@ async def test_a_drain_that_is_refused_is_asked_again(s):
 
     def refuse(*arguments):
         refused.append(arguments)
-        if len(refused) < 3:
+        if len(refused) < 5:
             raise Failure("no")
         drain(*arguments)
 
     s.drain = refuse
     await s.ask(clusters={"dask": 1})
+    before = now()
+    await s.until("it is reported", lambda: s.get().status.clusters["dask"].workers == 1)
+    assert len(refused) < 5, "though it is still refused"
+    await s.until("it is asked again", lambda: len(refused) == 5)
+    assert now() - before < 5
     await s.settle()
-    assert len(refused) >= 3
+
+
+@in_simulation()
+async def test_a_scheduler_without_an_address_is_asked_once_it_has_one(s):
+    await s.launch(dask=2)
+    await s.settle()
+    s.hidden = {"dask-scheduler.dashboard"}
+    await s.ask(clusters={"dask": 1})
+    await asyncio.sleep(100)
+    assert s.running().keys() == ONE_CLUSTER
+    s.hidden = set()
+    await s.settle()
 
 
 @in_simulation()

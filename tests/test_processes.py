@@ -147,7 +147,10 @@ async def test_one_that_has_ended_is_not_found_though_nobody_has_asked_for_its_e
     zombie.wait()
 
 
-async def test_one_that_somebody_else_started_can_be_followed(hub_id):
+@pytest.mark.parametrize("told", [True, False])
+async def test_one_that_somebody_else_started_can_be_followed(hub_id, monkeypatch, told):
+    if not told:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
     with elsewhere(hub_id, *SLEEP) as other:
         process = Process(other.pid)
         waiting = asyncio.create_task(process.ended())
@@ -155,7 +158,8 @@ async def test_one_that_somebody_else_started_can_be_followed(hub_id):
         assert process.running
         process.signal(signal.SIGKILL)
         assert await waiting is None, "how it ended is not ours to know"
-    assert await Process(other.pid).ended() is None, "one that is gone already has ended"
+        other.wait()
+        assert await Process(other.pid).ended() is None, "one that is gone already has ended"
 
 
 async def test_giving_up_waiting_does_not_end_the_watch(start):

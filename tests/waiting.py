@@ -24,6 +24,7 @@ async def until(what: str, get: Callable[[], Awaitable[T] | T], patience: float 
             await asyncio.sleep(0.02)
 
     try:
-        return await asyncio.wait_for(look(), patience)
+        async with asyncio.timeout(patience):
+            return await look()
     except TimeoutError:
         raise AssertionError(f"never: {what}") from None

@@ -153,7 +153,10 @@ class LocalBench:
         self.ports.close()
 
     def running(self, name: str) -> dict[str, int]:
-        return {f.mark.instance: f.pid for f in find(self.hub) if f.mark.workspace == name and f.main}
+        main = [f for f in find(self.hub) if f.mark.workspace == name and f.main]
+        running = {f.mark.instance: f.pid for f in main}
+        assert len(running) == len(main), f"something runs twice: {main}"
+        return running
 
     def left(self, name: str) -> list[str]:
         processes = [str(f) for f in find(self.hub) if f.mark.workspace == name]

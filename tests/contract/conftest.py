@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import pytest_asyncio
 
@@ -16,13 +18,15 @@ async def memory():
 
 
 @pytest_asyncio.fixture
-async def local(tmp_path, hub_id, may_abandon, monkeypatch):
-    """The local backend, with real processes."""
+async def local(tmp_path, hub_id, may_abandon, monkeypatch, caplog):
+    """The local backend, with real processes, and without any task that fails unheard."""
     monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
     bench = LocalBench(tmp_path, hub_id)
     await bench.backend.start()
     yield bench
     await bench.close()
+    gc.collect()
+    assert [record for record in caplog.get_records("call") if record.name == "asyncio"] == []
 
 
 @pytest.fixture(params=["memory", "local"])

@@ -279,6 +279,7 @@ async def test_the_next_hub_sees_what_runs_as_ready_at_once(bench):
     assert all(i.ready and i.running and not i.terminating for i in there.values())
     assert {name: i.workload for name, i in there.items()}["dask-worker-2"] == "dask-worker"
     await bench.backend.apply(NAME, CLUSTER)
+    assert all(instance.ready for instance in (await seen(bench)).values()), "still"
     assert await settle(bench, ALL) == before, "nothing is started twice"
     assert (await bench.backend.observe(NAME)).addresses == addresses
 

@@ -15,7 +15,7 @@ import pytest
 from hub.backends.local import LocalBackend
 from hub.backends.site import KEPT_SECONDS, own_address
 from hub.ports import HOST
-from hub.processes import find
+from hub.processes import Mark, find, spawn
 from hub.workload import Workload
 from tests.builders import NAME
 from tests.contract.benches import LocalBench, server, workers
@@ -69,6 +69,21 @@ async def test_descendants_of_a_program_that_was_killed_end_before_it_starts_aga
     assert not before & {f.pid for f in find(local.hub)}
 
 
+async def test_descendants_left_by_a_program_that_died_while_no_hub_ran_end(local):
+    await local.backend.apply(NAME, [workers(1, behaviour="escaping")])
+    await until("one has fled", lambda: (local.site(NAME) / "home/escaped").exists())
+    await local.backend.close(end=False)
+    before = {f.pid for f in find(local.hub)}
+    local.kill(NAME, "dask-worker-1")
+    await until("it is dead", lambda: local.running(NAME) == {})
+    assert len(find(local.hub)) == 1
+    await local.restart()
+    assert (await local.backend.observe(NAME)).instances == ()
+    await local.backend.apply(NAME, [workers(1)])
+    await settle(local, {"dask-worker-1"})
+    assert not before & {f.pid for f in find(local.hub)}
+
+
 async def test_programs_are_asked_politely_first(local):
     text = 'trap "echo bye > $1/bye; exit" TERM; echo here > $1/here; while :; do sleep 0.01; done'
     await local.backend.apply(NAME, [script(text), workers(1)])
@@ -82,6 +97,37 @@ async def test_programs_are_asked_politely_first(local):
 async def test_after_its_grace_a_program_is_killed(local):
     await local.backend.apply(NAME, [dataclasses.replace(server("notebook", "stubborn"), grace=0)])
     await settle(local, {"notebook"})
+    await local.backend.apply(NAME, [workers(1)])
+    await local.backend.apply(NAME, [workers(1)])
+    await settle(local, {"dask-worker-1"})
+
+
+async def test_nothing_of_a_second_life_begins_before_the_first_is_over(local):
+    both = [server("notebook", "stubborn"), workers(1)]
+    await local.backend.apply(NAME, both)
+    before = await settle(local, {"notebook", "dask-worker-1"})
+    await local.backend.apply(NAME, [])
+
+    async def one_is_gone() -> bool:
+        return "dask-worker-1" not in await seen(local)
+
+    await until("the polite one is gone", one_is_gone)
+    await local.backend.apply(NAME, both)
+    assert (await seen(local)).keys() == {"notebook"}
+    await gone(local)
+    await local.backend.apply(NAME, both)
+    assert not set(before.values()) & set((await settle(local, {"notebook", "dask-worker-1"})).values())
+
+
+async def test_what_nobody_follows_any_more_ends_with_its_workspace(local):
+    await local.backend.apply(NAME, [script("sleep 600 & wait")])
+    await until("it has a child", lambda: len(find(local.hub)) == 2)
+    (local.site(NAME).parent / "a file").touch()
+    await local.restart()
+    assert await local.backend.names() == {NAME}
+    mark = Mark(local.hub, NAME, "dask-worker", "dask-worker-9")
+    spawn(mark, ("sleep", "600"), {"PATH": os.environ["PATH"]}, local.root, local.root / "log")
+    await until("it runs", lambda: "dask-worker-9" in local.running(NAME))
     await local.backend.apply(NAME, [])
     await gone(local)
 
@@ -163,12 +209,12 @@ async def test_a_kept_home_goes_after_a_week(local):
 
 
 async def test_folders_and_files_are_private_and_whole(local):
-    files = {"notebook/token": "secret", "~/.config/x.json": "at @{host}", "~/top": "@{files}"}
+    files = {"notebook/token": "secret", "~/.config/x.json": "at @{host}", "~/top": "@{files} @{scratch}"}
     await local.backend.apply(NAME, [script("sleep 600", files=files)])
     site = local.site(NAME)
     assert (site / "files/notebook/notebook/token").read_text() == "secret"
     assert (site / "home/.config/x.json").read_text() == f"at {HOST}"
-    assert (site / "home/top").read_text() == str(site / "files/notebook")
+    assert (site / "home/top").read_text() == f"{site / 'files/notebook'} {site / 'tmp'}"
     for path in [site, *site.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
     assert not list(site.rglob("*.new"))

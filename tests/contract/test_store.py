@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -279,6 +280,20 @@ async def test_a_watch_tells_what_is_gone_as_it_last_was(store):
     assert event.gone
     assert (event.workspace.name, event.workspace.spec.workers) == (NAME, 7)
     await watch.aclose()
+
+
+async def test_who_waits_for_news_is_woken(store):
+    watches = [store.watch(), store.watch()]
+    made = await store.create(make_workspace())
+    for watch in watches:
+        await anext(watch)
+    for workers in (3, 4):
+        waiting = [asyncio.create_task(anext(watch)) for watch in watches]
+        await asyncio.sleep(0)
+        made = await store.update(scaled(made, workers))
+        assert await asyncio.gather(*waiting) == [Event(made), Event(made)]
+    for watch in watches:
+        await watch.aclose()
 
 
 async def test_changes_close_together_are_told_as_one(store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -110,6 +111,12 @@ class Recorder(ProxyClient):
     ) -> None:
         super().__init__(session, address, token)
         self.changes: list[tuple[str, str]] = []
+        self.checked = asyncio.Event()
+
+    async def has(self, path: str) -> bool:
+        result = await super().has(path)
+        self.checked.set()
+        return result
 
     async def add(self, path: str, target: str) -> None:
         await super().add(path, target)

@@ -213,3 +213,21 @@ async def test_people_arrive_where_the_routes_lead(client, shared_proxy, session
             assert response.status == 503, "that goes to web, which is not there in this test"
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("moment", range(6))
+async def test_it_stops_when_told_to_even_if_it_is_woken_at_that_moment(client, monkeypatch, moment):
+    monkeypatch.setattr("proxy.chp.CHECK_SECONDS", 3600)
+    keeper = RouteKeeper(client, WEB)
+    await keeper.put("cluster-aaaaaa", A)
+    task = asyncio.create_task(keeper.run())
+    await client.checked.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    keeper.complete()
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    task.cancel()
+    assert done

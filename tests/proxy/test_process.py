@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from hub.errors import ConfigurationError
 from hub.ports import HOST, Ports
-from hub.processes import find
+from hub.processes import Mark, find, spawn
 from hub.tools import configurable_http_proxy
 from proxy.chp import ProxyClient, RouteKeeper
 from proxy.process import ProxyProcess
@@ -79,20 +79,23 @@ async def test_it_says_nothing_to_those_without_the_token(make, ports, session):
 
 
 @pytest.mark.usefixtures("may_abandon")
-async def test_the_next_hub_finds_it_with_all_its_routes(make, ports, session, hub_id):
+async def test_the_next_hub_finds_it_with_all_its_routes(make, ports, session, hub_id, tmp_path):
     port = ports.take()
     first = make(port)
     await first.start(nothing)
     await ProxyClient(session, lambda: first.api, TOKEN).add(SENTINEL, WEB)
     before = pids(hub_id)
     first.abandon()
+    mark = Mark(hub_id, "cluster-aaaaaa", "notebook", "notebook")
+    notebook = spawn(mark, ("sleep", "600"), {"PATH": os.environ["PATH"]}, tmp_path, tmp_path / "log")
+    await until("the notebook runs", lambda: notebook.pid in pids(hub_id))
     second = make(port)
     await second.start(nothing)
-    assert pids(hub_id) == before
+    assert pids(hub_id) == [*before, notebook.pid]
     assert second.api == first.api
     assert await ProxyClient(session, lambda: second.api, TOKEN).routes() == {SENTINEL: WEB}
     await second.end()
-    assert find(hub_id) == []
+    assert pids(hub_id) == [notebook.pid], "it ends nothing but itself"
 
 
 @pytest.mark.usefixtures("may_abandon")
@@ -180,3 +183,9 @@ async def test_an_api_that_moved_is_followed(make, ports, session):
     await second.start(nothing)
     assert await client.routes() == {}
     await second.end()
+
+
+async def test_one_that_was_never_started_can_be_ended_and_let_go_of(make, ports):
+    proxy = make(ports.take())
+    await proxy.end()
+    proxy.abandon()
