@@ -84,6 +84,22 @@ async def test_descendants_left_by_a_program_that_died_while_no_hub_ran_end(loca
     assert not before & {f.pid for f in find(local.hub)}
 
 
+async def test_the_proxy_of_the_same_hub_is_left_alone(local):
+    await local.backend.apply(NAME, [workers(1)])
+    await settle(local, {"dask-worker-1"})
+    proxy = spawn(
+        Mark(local.hub, "", "proxy", "proxy"),
+        *(("sleep", "600"), {"PATH": os.environ["PATH"]}, local.root, local.root / "log"),
+    )
+    await until("it runs", lambda: proxy.pid in local.running("").values())
+    await local.restart()
+    assert await local.backend.names() == {NAME}
+    await local.backend.apply(NAME, [])
+    await until("nothing is there", lambda: not local.running(NAME))
+    assert await local.backend.close(end=True) == 0
+    assert proxy.running
+
+
 async def test_programs_are_asked_politely_first(local):
     text = 'trap "echo bye > $1/bye; exit" TERM; echo here > $1/here; while :; do sleep 0.01; done'
     await local.backend.apply(NAME, [script(text), workers(1)])
