@@ -66,17 +66,6 @@ def document() -> dict[str, Any]:
         TYPES.values(), ref_template="#/components/schemas/{name}"
     )
     ref = dict(zip(TYPES, schemas, strict=True))
-    # A merge patch may leave out everything, and null removes a cluster (RFC 7396).
-    fields = dict(components["Changes"]["properties"])
-    cluster = {"anyOf": [fields["clusters"]["additionalProperties"], {"type": "null"}]}
-    fields["clusters"] = {**fields["clusters"], "additionalProperties": cluster}
-    spec = {"type": "object", "additionalProperties": False, "properties": fields}
-    patch = {
-        "type": "object",
-        "required": ["spec"],
-        "additionalProperties": False,
-        "properties": {"spec": spec},
-    }
     name = {
         "name": "name",
         "in": "path",
@@ -112,7 +101,7 @@ def document() -> dict[str, Any]:
                     "Change a workspace by a JSON merge patch: scale it, extend it, add or remove a cluster.",
                     one,
                     *(400, 401, 404, 409, 413, 415),
-                    body=patch,
+                    body=_merge_patch(components["Changes"]),
                 ),
                 "delete": _operation(
                     "Stop a workspace.",
@@ -139,6 +128,20 @@ def document() -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
+    }
+
+
+def _merge_patch(changes: dict[str, Any]) -> dict[str, Any]:
+    """The body of a change: it may leave out everything, and null removes a cluster (RFC 7396)."""
+    fields = dict(changes["properties"])
+    cluster = {"anyOf": [fields["clusters"]["additionalProperties"], {"type": "null"}]}
+    fields["clusters"] = {**fields["clusters"], "additionalProperties": cluster}
+    spec = {"type": "object", "additionalProperties": False, "properties": fields}
+    return {
+        "type": "object",
+        "required": ["spec"],
+        "additionalProperties": False,
+        "properties": {"spec": spec},
     }
 
 

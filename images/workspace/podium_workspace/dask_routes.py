@@ -9,13 +9,12 @@ Dask finds `routes` by this module's name in its configuration. Who may ask is d
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from distributed.http.utils import RequestHandler
-from tornado.web import HTTPError
 
 from podium_workspace.dask_draining import Draining
+from podium_workspace.guarded import instances
 
 
 class Home(RequestHandler):
@@ -39,7 +38,7 @@ class Drain(RequestHandler):
 
     def post(self) -> None:
         """Take the names; answers before anything is drained."""
-        draining(self).drain(names(self.request.body))
+        draining(self).drain(instances(self.request.body))
         self.set_status(202)
 
 
@@ -48,17 +47,6 @@ def draining(handler: Any) -> Draining:
     plugin = handler.server.plugins[Draining.name]
     assert isinstance(plugin, Draining)
     return plugin
-
-
-def names(body: bytes) -> list[str]:
-    """The names in a body. Raises HTTPError 400 when there are none."""
-    try:
-        workers = json.loads(body)["workers"]
-    except (ValueError, LookupError, TypeError):
-        raise HTTPError(400, 'expected {"workers": [names]}') from None
-    if not isinstance(workers, list) or not all(isinstance(name, str) for name in workers):
-        raise HTTPError(400, "workers: expected a list of names")
-    return workers
 
 
 routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
