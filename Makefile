@@ -5,11 +5,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3; do 
 BIN := .venv/bin
 COMMA := ,
 
-.PHONY: help run test coverage bench lint locks clean
+.PHONY: help run test test-node images coverage bench cluster-up cluster-down lint locks clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Install what is needed and serve on 127.0.0.1:8000; PORT=… changes it, ARGS=… goes to podium
 	@$(PYTHON) -m hub.install && exec $(BIN)/podium --port=$(PORT) $(ARGS)
@@ -17,15 +17,29 @@ run: ## Install what is needed and serve on 127.0.0.1:8000; PORT=… changes it,
 test: ## Run every test that this machine can, and list what was skipped and why; ARGS=… goes to pytest
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m pytest $(ARGS)
 
-PURE := admission culler desired errors keys model notebook observed profiles scaling status workload
+test-node: ## Run the tests that need a real node, on one that is made for them: as root, on Linux
+	@$(PYTHON) -m hub.install --tests && \
+		exec $(BIN)/python -m tests.cluster.node -- $(abspath $(BIN))/python -m pytest tests/node $(ARGS)
+
+images: ## Build the image of the workspaces without a registry, as make test-node does by itself
+	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster.images
+
+PURE := admission culler desired errors keys model notebook observed profiles scaling status workload \
+	$(addprefix backends/kubernetes/,manifests names pods policy)
 
 coverage: ## Check that the tests of the pure modules take every branch
 	@$(PYTHON) -m hub.install --tests
-	$(BIN)/coverage run -m pytest -q $(wildcard $(PURE:%=tests/test_%*.py)) tests/clusters tests/proxy/test_routes.py
+	$(BIN)/coverage run -m pytest -q $(wildcard $(patsubst %,tests/test_%*.py,$(notdir $(PURE)))) tests/clusters tests/proxy/test_routes.py
 	$(BIN)/coverage report --fail-under=100 --include='$(subst $() $(),$(COMMA),$(PURE:%=hub/%.py)),hub/clusters/*,proxy/routes.py'
 
 bench: ## Measure what one person on one machine waits for, and what it costs
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m bench.laptop
+
+cluster-up: ## Start a Kubernetes that stays, with nodes that do not exist, and say how to use it
+	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster up
+
+cluster-down: ## End it; nothing is left
+	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster down
 
 lint: ## Check style, types and layers
 	@$(PYTHON) -m hub.install --tests
@@ -42,6 +56,7 @@ locks: ## Resolve the lock files again; ARGS=--upgrade takes newer versions
 	$(COMPILE) hub/tools.in -o hub/tools.lock $(ARGS)
 	$(COMPILE) setup.cfg -o images/hub/requirements.lock $(ARGS)
 	$(COMPILE) setup.cfg --extra test -c images/hub/requirements.lock -o tests/requirements.lock $(ARGS)
+	$(COMPILE) tests/cluster/modules/go.in -o tests/cluster/modules/go.lock $(ARGS)
 	$(COMPILE) images/workspace/requirements.in -o images/workspace/requirements.lock $(ARGS)
 	cd proxy && npm install --package-lock-only --omit-lockfile-registry-resolved
 

@@ -1,0 +1,340 @@
+"""A real cluster of one node: containerd, kubelet, kube-proxy and CoreDNS beside the real control plane.
+
+    python -m tests.cluster.node -- CMD …
+
+runs a command where it can reach all of it by kubectl, by the addresses of Pods and Services and by nothing
+else, and leaves nothing. NetworkPolicies are accepted there and not enforced. Nothing here may know what the
+cluster is for, nor run outside of an enclosure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from hub.tools import ToolError
+from tests.cluster import binaries, enclosure, images
+from tests.cluster.access import Cluster, ClusterError, until
+from tests.cluster.control_plane import COMPONENTS, SERVICES, ControlPlane
+from tests.cluster.program import Program
+
+ADDRESS = "10.63.0.1"
+PODS = "10.64.0.0/16"
+NAME = "node"
+SOCKET = Path("/run/containerd.sock")
+VOLUMES = 10
+"""How many claims of persistent volumes can be met."""
+FOLDER, IMAGE = "PODIUM_NODE", "PODIUM_NODE_IMAGE"
+"""How a command inside is told of the node's folder and of the image."""
+
+
+class RealNode(Cluster):
+    """The cluster, as a command inside sees it.
+
+    Args:
+        folder: the enclosure's.
+        image: of workspaces.
+        bin: the folder in which kubectl is.
+    """
+
+    def __init__(self, folder: Path, image: str, bin: Path) -> None:
+        super().__init__(folder / "control-plane" / "admin.kubeconfig", bin, folder / "kubectl")
+        self.folder = folder
+        self.image = image
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The number of each program of the cluster, by its name."""
+        numbers: dict[str, int] = json.loads((self.folder / "pids").read_text())
+        return numbers
+
+
+def here() -> RealNode | None:
+    """The cluster that this process is in, if it is in one."""
+    if FOLDER not in os.environ:
+        return None
+    kubectl = shutil.which("kubectl")
+    assert kubectl is not None
+    return RealNode(Path(os.environ[FOLDER]), os.environ[IMAGE], Path(kubectl).parent)
+
+
+class Node:
+    """A node that joins a control plane in the same network namespace.
+
+    Args:
+        folder: the enclosure's; its name is also that of the cgroup for everything on the node.
+        bin: where kubelet, kube-proxy and CoreDNS are.
+        plane: the control plane, which runs.
+    """
+
+    def __init__(self, folder: Path, bin: Path, plane: ControlPlane) -> None:
+        self.folder = folder
+        self._bin = bin
+        self._plane = plane
+        self._programs: dict[str, Program] = {}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The number of each running program, by its name."""
+        return {name: program.pid for name, program in self._programs.items()}
+
+    def start(self) -> None:
+        """Start everything and wait until pods can run; raises ClusterError when that does not come."""
+        self._start_containerd()
+        self._start_proxy()
+        self._start_dns()
+        self._start_kubelet()
+        self._plane.create(STORAGE, *(_volume(self.folder / "volumes" / str(n)) for n in range(VOLUMES)))
+        until("CoreDNS is ready", lambda: self._answers("coredns", "http://127.0.0.1:8181/ready"))
+        until("kube-proxy is ready", lambda: self._answers("kube-proxy", "http://127.0.0.1:10256/healthz"))
+        until("the node is ready", self._ready)
+
+    def _start_containerd(self) -> None:
+        root = self.folder / "containerd"
+        images.copy(root)
+        networks = self._write(
+            "cni/podium.conflist", {"cniVersion": "0.4.0", "name": "podium", "plugins": [BRIDGE]}
+        )
+        config = self.folder / "containerd.toml"
+        config.write_text(
+            CONTAINERD.format(root=root, socket=SOCKET, pause=images.PAUSE, networks=networks.parent)
+        )
+        self._run("containerd", "containerd", f"--config={config}")
+        until("containerd listens", lambda: SOCKET.exists() or not self._programs["containerd"].running)
+
+    def _start_kubelet(self) -> None:
+        # No pod is told to ask anybody but CoreDNS.
+        (self.folder / "resolv.conf").write_text(f"nameserver {ADDRESS}\n")
+        config = self._write(
+            "kubelet.json",
+            {
+                "kind": "KubeletConfiguration",
+                "apiVersion": "kubelet.config.k8s.io/v1beta1",
+                "authentication": {
+                    "anonymous": {"enabled": False},
+                    "webhook": {"enabled": False},
+                    "x509": {"clientCAFile": str(self._plane.directory / "authority.crt")},
+                },
+                "authorization": {"mode": "AlwaysAllow"},
+                "cgroupDriver": "cgroupfs",
+                "cgroupRoot": f"/{self.folder.name}",
+                "clusterDNS": [ADDRESS],
+                "clusterDomain": "cluster.local",
+                "containerRuntimeEndpoint": f"unix://{SOCKET}",
+                # The disk and the memory are the machine's, and so is the care for them.
+                "evictionHard": {
+                    "memory.available": "1Mi",
+                    "nodefs.available": "0%",
+                    "imagefs.available": "0%",
+                },
+                "imageGCHighThresholdPercent": 100,
+                "failSwapOn": False,
+                "maxPods": 250,
+                "nodeStatusUpdateFrequency": "2s",
+                "oomScoreAdj": 0,
+                "protectKernelDefaults": True,
+                "resolvConf": str(self.folder / "resolv.conf"),
+                "serializeImagePulls": False,
+                "volumePluginDir": str(self.folder / "plugins"),
+            },
+        )
+        self._run(
+            "kubelet",
+            self._bin / "kubelet",
+            f"--config={config}",
+            f"--kubeconfig={self._plane.kubeconfig_for('kubelet', f'system:node:{NAME}', ['system:nodes'])}",
+            f"--hostname-override={NAME}",
+            f"--node-ip={ADDRESS}",
+            f"--root-dir={self.folder / 'kubelet'}",
+            f"--cert-dir={self.folder / 'kubelet-certificates'}",
+        )
+
+    def _start_proxy(self) -> None:
+        config = self._write(
+            "kube-proxy.json",
+            {
+                "kind": "KubeProxyConfiguration",
+                "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+                "clientConnection": {
+                    "kubeconfig": str(self._plane.kubeconfig_for("kube-proxy", "system:kube-proxy"))
+                },
+                "clusterCIDR": PODS,
+                # These would be the machine's and not the namespace's.
+                "conntrack": {
+                    "maxPerCore": 0,
+                    "min": 0,
+                    "tcpCloseWaitTimeout": "0s",
+                    "tcpEstablishedTimeout": "0s",
+                },
+                "hostnameOverride": NAME,
+                "iptables": {"minSyncPeriod": "50ms"},
+                "mode": "iptables",
+            },
+        )
+        self._run("kube-proxy", self._bin / "kube-proxy", f"--config={config}")
+
+    def _start_dns(self) -> None:
+        config = self.folder / "Corefile"
+        config.write_text(COREDNS.format(address=ADDRESS, kubeconfig=self._plane.kubeconfig))
+        self._run("coredns", self._bin / "coredns", f"-conf={config}")
+
+    def _write(self, name: str, value: object) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(value, indent=2))
+        return path
+
+    def _run(self, name: str, *command: str | Path) -> None:
+        self._programs[name] = Program(command, self.folder / f"{name}.log")
+
+    def _answers(self, name: str, url: str) -> bool:
+        self._check(name)
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return True
+        return False
+
+    def _ready(self) -> bool:
+        self._check("containerd", "kubelet")
+        for node in self._plane.get("nodes")["items"]:
+            conditions = {
+                condition["type"]: condition["status"] for condition in node["status"]["conditions"]
+            }
+            return conditions.get("Ready") == "True" and not node["spec"].get("taints")
+        return False
+
+    def _check(self, *names: str) -> None:
+        for name in names:
+            if not self._programs[name].running:
+                raise ClusterError(f"{name} ended:\n{self._programs[name].last_words()}")
+
+
+CONTAINERD = """
+version = 2
+root = "{root}"
+state = "/run/containerd"
+[grpc]
+address = "{socket}"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause}"
+restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "{networks}"
+"""
+COREDNS = """
+cluster.local {{
+    bind {address}
+    ready 127.0.0.1:8181
+    kubernetes cluster.local {{
+        kubeconfig {kubeconfig}
+        ttl 1
+    }}
+}}
+. {{
+    bind {address}
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
+}}
+"""
+BRIDGE = {
+    "type": "bridge",
+    "bridge": "pods",
+    "isGateway": True,
+    "hairpinMode": True,
+    "ipam": {
+        "type": "host-local",
+        "ranges": [[{"subnet": PODS}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": "/run/cni",
+    },
+}
+STORAGE = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    "provisioner": "kubernetes.io/no-provisioner",
+}
+
+
+def _volume(path: Path) -> dict[str, object]:
+    path.mkdir(parents=True)
+    path.chmod(0o777)
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"volume-{path.name}"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
+            "capacity": {"storage": "100Gi"},
+            "hostPath": {"path": str(path)},
+            "storageClassName": "standard",
+        },
+    }
+
+
+def _wire() -> None:
+    """The node's address, and a way for what is sent to Services, which kube-proxy's rules then divert."""
+    for command in (
+        "ip link add services type bridge",
+        f"ip address add {ADDRESS}/32 dev services",
+        "ip link set services up",
+        f"ip route add {SERVICES} dev services",
+    ):
+        subprocess.run(command.split(), check=True)
+    for name in ("ipv4/ip_forward", "bridge/bridge-nf-call-iptables"):
+        Path("/proc/sys/net", name).write_text("1")
+
+
+def inside(bin: Path, image: str, command: list[str], folder: Path) -> int:
+    """Start the cluster in the enclosure that this process is in, run a command, and return its exit code."""
+    begin = time.monotonic()
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # it is for the command
+    enclosure.furnish(folder)
+    _wire()
+    options = {"kube-controller-manager": ["--node-monitor-grace-period=16s", "--node-monitor-period=1s"]}
+    with ControlPlane(folder / "control-plane", bin, ADDRESS, options, fake=False) as plane:
+        node = Node(folder, bin, plane)
+        node.start()
+        (folder / "pids").write_text(json.dumps(plane.pids | node.pids))
+        print(f"podium: the node was ready after {time.monotonic() - begin:.1f} s", flush=True)
+        env = {
+            **os.environ,
+            "PATH": f"{bin}:{os.environ['PATH']}",
+            "KUBECONFIG": str(plane.kubeconfig),
+            FOLDER: str(folder),
+            IMAGE: image,
+        }
+        return subprocess.run(command, env=env).returncode
+
+
+def main(arguments: list[str]) -> int:
+    """The command line. Returns its exit code: the command's own, 1 where no node can be, 2 wrong usage."""
+    try:
+        if arguments[:1] == ["--inside"]:
+            programs, image, *command, folder = arguments[1:]
+            return inside(Path(programs), image, command, Path(folder))
+        if arguments[:1] != ["--"] or len(arguments) < 2:
+            print("usage: python -m tests.cluster.node -- CMD …", file=sys.stderr)
+            return 2
+        enclosure.prepare()
+        bin = binaries.find((*(set(COMPONENTS) - {"kwok"}), "kubelet", "kube-proxy", "coredns"))
+        image = images.build()
+        again = [sys.executable, "-m", "tests.cluster.node", "--inside", str(bin), image]
+        return enclosure.run([*again, *arguments[1:]])
+    except (ToolError, ClusterError) as error:
+        print(f"podium: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
