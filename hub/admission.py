@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -20,10 +20,8 @@ from hub.model import (
     Content,
     Count,
     FrameworkName,
-    HistoryEntry,
     Metadata,
     Spec,
-    Status,
     Wire,
     Workspace,
     convert,
@@ -107,13 +105,48 @@ def launch(body: object, profiles: Mapping[str, Profile], owner: str, name: str,
         settings=profile.settings,
     )
     check(spec)
-    status = Status(
-        phase="Queued",
-        message="Waiting to be started.",
-        url=f"/{name}/",
-        history=(HistoryEntry(phase="Queued", at=now),),
-    )
-    return Workspace(metadata=Metadata(name=name, finalizers=(FINALIZER,)), spec=spec, status=status)
+    return Workspace(metadata=Metadata(name=name, finalizers=(FINALIZER,)), spec=spec)
+
+
+def complete(
+    profiles: Mapping[str, Profile], spec: Mapping[str, object], made: datetime
+) -> dict[str, object]:
+    """The spec of a hand-written object, with what its author left out taken from its profile.
+
+    Args:
+        profiles: what is on the menu; a profile that is not there adds nothing, and `adopt` says so.
+        spec: JSON, as it was written.
+        made: when the object was made, with a zone.
+    """
+    if {"settings", "expires", "touched"} <= spec.keys():
+        return dict(spec)
+    profile = profiles.get(str(spec.get("profile")))
+    if profile is None:
+        return {"expires": made, "touched": made, **spec}
+    return {
+        "workers": profile.workers,
+        "clusters": {name: plain_object(cluster) for name, cluster in profile.clusters.items()},
+        "content": [plain_object(content) for content in profile.content],
+        "settings": plain_object(profile.settings),
+        "expires": made + timedelta(seconds=profile.wall_time),
+        "touched": made,
+        **spec,
+    }
+
+
+def adopt(workspace: Workspace, profiles: Container[str]) -> Workspace:
+    """A hand-written object as one that Podium looks after.
+
+    Raises:
+        BadInput: naming the field, when it asks for what it may not have.
+    """
+    if workspace.spec.profile not in profiles:
+        raise BadInput(
+            f"spec.profile: there is no profile {workspace.spec.profile!r}.", "Choose another one."
+        )
+    check(workspace.spec)
+    finalizers = (*workspace.metadata.finalizers, FINALIZER)
+    return replace(workspace, metadata=replace(workspace.metadata, finalizers=finalizers))
 
 
 def change(workspace: Workspace, patch: object, now: datetime) -> Workspace:

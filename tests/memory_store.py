@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from hub.errors import Conflict, NotFound
-from hub.model import Workspace, replace
+from hub.model import Status, Workspace, replace
 from hub.store.base import Event
 
 
@@ -38,7 +38,7 @@ class MemoryStore:
             raise Conflict("There is one already.")
         version = next(self._versions)
         born = {"uid": f"uid-{version}", "generation": 1, "creation_timestamp": self._now()}
-        return self._write(workspace, workspace.metadata, version, **born)
+        return self._write(replace(workspace, status=Status()), workspace.metadata, version, **born)
 
     async def update(self, workspace: Workspace) -> Workspace:
         present = self._present(workspace)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hub.admission import change, check, launch, workspace_name
 from hub.errors import BadInput, Conflict
-from hub.model import FINALIZER, ClusterSpec, Content, HistoryEntry, Workspace, convert, plain_object
+from hub.model import FINALIZER, ClusterSpec, Content, Status, Workspace, convert, plain_object
 from hub.profiles import read_profiles
 from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
 
@@ -74,10 +74,8 @@ def test_a_launch_takes_everything_from_its_profile():
     assert spec.settings == PROFILES["workshop"].settings
 
 
-def test_a_launch_waits_in_the_queue_at_its_address():
-    status = launched().status
-    assert (status.phase, status.url, status.message) == ("Queued", f"/{NAME}/", "Waiting to be started.")
-    assert status.history == (HistoryEntry(phase="Queued", at=NOW),)
+def test_a_launch_reports_nothing_for_that_is_the_controllers():
+    assert launched().status == Status()
 
 
 def test_a_launch_may_choose_for_itself():

@@ -35,6 +35,8 @@ class Store(Protocol):
     async def create(self, workspace: Workspace) -> Workspace:
         """Add an object; the store sets uid, generation, creation time and resource version.
 
+        Its `status` is left out: only the controller reports, by `update_status`.
+
         Raises:
             Conflict: when there is one of that name.
         """

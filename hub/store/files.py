@@ -6,7 +6,6 @@ any moment leaves either the old or the new object. Nothing here may know what a
 
 from __future__ import annotations
 
-import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -16,8 +15,9 @@ from pathlib import Path
 import msgspec
 
 from hub.errors import ConfigurationError, Conflict, NotFound
-from hub.model import Workspace, replace
+from hub.model import Status, Workspace, replace
 from hub.store.base import Event
+from hub.store.news import News
 
 
 class FileStore:
@@ -35,8 +35,7 @@ class FileStore:
     def __init__(self, directory: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._directory = directory
         self._now = now
-        self._watchers: list[dict[str, Event]] = []
-        self._moved = asyncio.Condition()
+        self._news = News()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._objects = {
             workspace.name: workspace for workspace in map(_read, sorted(directory.glob("*.json")))
@@ -57,7 +56,7 @@ class FileStore:
         metadata = replace(
             workspace.metadata, uid=str(uuid.uuid4()), generation=1, creation_timestamp=self._now()
         )
-        return await self._write(replace(workspace, metadata=metadata))
+        return await self._write(replace(workspace, metadata=metadata, status=Status()))
 
     async def update(self, workspace: Workspace) -> Workspace:
         present = self._present(workspace)
@@ -83,17 +82,8 @@ class FileStore:
             await self._write(replace(present, metadata=metadata))
 
     async def watch(self) -> AsyncIterator[Event]:
-        pending = {name: Event(workspace) for name, workspace in self._objects.items()}
-        self._watchers.append(pending)
-        try:
-            while True:
-                async with self._moved:
-                    await self._moved.wait_for(lambda: bool(pending))
-                while pending:
-                    yield pending.pop(next(iter(pending)))
-        finally:
-            # By identity: two watchers may have the same news.
-            self._watchers = [other for other in self._watchers if other is not pending]
+        async for event in self._news.watch(self._objects.values()):
+            yield event
 
     def _present(self, workspace: Workspace) -> Workspace:
         present = self._objects.get(workspace.name)
@@ -115,10 +105,7 @@ class FileStore:
         else:
             _replace(path, msgspec.json.format(msgspec.json.encode(workspace)))
             self._objects[workspace.name] = workspace
-        for pending in self._watchers:
-            pending[workspace.name] = Event(workspace, gone)
-        async with self._moved:
-            self._moved.notify_all()
+        self._news.tell(Event(workspace, gone))
         return workspace
 
 

@@ -95,7 +95,7 @@ async def test_the_proxy_of_the_same_hub_is_left_alone(local):
     await local.restart()
     assert await local.backend.names() == {NAME}
     await local.backend.apply(NAME, [])
-    await until("nothing is there", lambda: not local.running(NAME))
+    await gone(local)
     assert await local.backend.close(end=True) == 0
     assert proxy.running
 
@@ -225,26 +225,28 @@ async def test_a_kept_home_goes_after_a_week(local):
 
 
 async def test_folders_and_files_are_private_and_whole(local):
-    files = {"notebook/token": "secret", "~/.config/x.json": "at @{host}", "~/top": "@{files} @{scratch}"}
+    files = {"token": "secret", "home/.config/x.json": "{}", "lab/top": "@{home} @{files} @{scratch}"}
     await local.backend.apply(NAME, [script("sleep 600", files=files)])
     site = local.site(NAME)
-    assert (site / "files/notebook/notebook/token").read_text() == "secret"
-    assert (site / "home/.config/x.json").read_text() == f"at {HOST}"
-    assert (site / "home/top").read_text() == f"{site / 'files/notebook'} {site / 'tmp'}"
+    below = site / "files/notebook"
+    assert (below / "token").read_text() == "secret"
+    assert (below / "home/.config/x.json").read_text() == "{}"
+    assert (below / "lab/top").read_text() == f"{site / 'home'} {below} {site / 'tmp'}"
+    assert not list((site / "home").iterdir()), "the notebook itself fills its home folder"
     for path in [site, *site.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
     assert not list(site.rglob("*.new"))
 
 
 async def test_a_file_that_is_as_it_should_be_is_not_written_again(local):
-    one = script("sleep 600", files={"~/a": "1", "~/b": "1"})
+    one = script("sleep 600", files={"a": "1", "b": "1"})
     await local.backend.apply(NAME, [one])
-    home = local.site(NAME) / "home"
-    before = {name: (home / name).stat().st_ino for name in "ab"}
+    files = local.site(NAME) / "files/notebook"
+    before = {name: (files / name).stat().st_ino for name in "ab"}
     await local.restart()
-    await local.backend.apply(NAME, [script("sleep 600", files={"~/a": "1", "~/b": "2"})])
-    assert (home / "a").stat().st_ino == before["a"]
-    assert (home / "b").read_text() == "2"
+    await local.backend.apply(NAME, [script("sleep 600", files={"a": "1", "b": "2"})])
+    assert (files / "a").stat().st_ino == before["a"]
+    assert (files / "b").read_text() == "2"
 
 
 async def test_a_program_knows_its_folders_and_none_of_the_hubs_secrets(local, monkeypatch):
@@ -305,9 +307,9 @@ def grab(port: int) -> bool:
 
 async def test_a_notebook_may_speak_of_a_cluster_that_comes_later(local):
     await local.backend.apply(
-        NAME, [script("sleep 600", files={"~/x": "@{dask-scheduler.host}:@{dask-scheduler.http}"})]
+        NAME, [script("sleep 600", files={"x": "@{dask-scheduler.host}:@{dask-scheduler.http}"})]
     )
-    told = (local.site(NAME) / "home/x").read_text()
+    told = (local.site(NAME) / "files/notebook/x").read_text()
     await local.backend.apply(NAME, [script("sleep 600"), server("dask-scheduler")])
     await settle(local, {"notebook", "dask-scheduler"})
     assert (await local.backend.observe(NAME)).addresses["dask-scheduler.http"] == told
