@@ -17,9 +17,10 @@ c.Podium.profiles = {
         "workers": 2,
         "max_workers": 8,
         "resources": {
-            "notebook": {"cpu": 1, "memory": "2Gi"},
-            "scheduler": {"cpu": 1, "memory": "1Gi"},
-            "worker": {"cpu": 1, "memory": "1Gi"},
+            # requests are what a node has to have free, on Kubernetes; most of the time most people read.
+            "notebook": {"cpu": 1, "memory": "2Gi", "requests": {"cpu": 0.1, "memory": "1Gi"}},
+            "scheduler": {"cpu": 1, "memory": "1Gi", "requests": {"cpu": 0.1, "memory": "512Mi"}},
+            "worker": {"cpu": 1, "memory": "1Gi", "requests": {"cpu": 0.25}},
         },
         "wall_time": 8 * HOUR,
         "idle_time": 2 * HOUR,
@@ -32,9 +33,9 @@ c.Podium.profiles = {
         "workers": 2,
         "max_workers": 8,
         "resources": {
-            "notebook": {"cpu": 2, "memory": "3Gi"},
-            "scheduler": {"cpu": 1, "memory": "1Gi"},
-            "worker": {"cpu": 1, "memory": "2Gi"},
+            "notebook": {"cpu": 2, "memory": "3Gi", "requests": {"cpu": 0.25, "memory": "2Gi"}},
+            "scheduler": {"cpu": 1, "memory": "1Gi", "requests": {"cpu": 0.1, "memory": "512Mi"}},
+            "worker": {"cpu": 1, "memory": "2Gi", "requests": {"cpu": 0.25}},
         },
         "wall_time": 8 * HOUR,
         "idle_time": 2 * HOUR,
@@ -46,6 +47,11 @@ c.Podium.profiles = {
         "clusters": {},
         "workers": 2,
         "max_workers": 4,
+        "resources": {
+            "notebook": {"cpu": 1, "memory": "1Gi", "requests": {"cpu": 0.1, "memory": "512Mi"}},
+            "scheduler": {"cpu": 1, "memory": "1Gi", "requests": {"cpu": 0.1, "memory": "512Mi"}},
+            "worker": {"cpu": 1, "memory": "1Gi", "requests": {"cpu": 0.25}},
+        },
         "wall_time": 8 * HOUR,
         "idle_time": 1 * HOUR,
     },
@@ -54,3 +60,25 @@ c.Podium.profiles = {
 # Course material that is in the home folder when the notebook opens, for a profile of your own:
 #
 #     "content": [{"git": "https://example.org/tutorial.git", "ref": "main", "path": "notebooks"}],
+#
+# On Kubernetes, a profile may also say where and as what its pods run:
+#
+#     "image": "registry.example.org/course:2026",
+#     "kubernetes": {
+#         "image_pull_policy": "Always",
+#         "node_selector": {"pool": "workshop"},
+#         "tolerations": [{"key": "workshop", "operator": "Exists"}],
+#         "home": {"size": "10Gi"},
+#         "shared": [
+#             {
+#                 "name": "data",
+#                 "path": "/data",
+#                 "csi": {
+#                     "driver": "nfs.csi.k8s.io",
+#                     "attributes": {"server": "10.1.2.3", "share": "/course"},
+#                 },
+#             },
+#         ],
+#         "network": {"internet": False, "allow": ["10.1.2.3/32"]},
+#         "pod_patch": {"notebook": {"metadata": {"annotations": {"example.org/team": "physics"}}}},
+#     },

@@ -5,15 +5,34 @@ Nothing here may do I/O; `app.py` reads the configuration file.
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from hub.errors import BadInput, ConfigurationError
-from hub.model import ClusterSpec, Content, Count, FrameworkName, Line, Settings, Word, convert
+from hub.model import (
+    ClusterSpec,
+    Content,
+    Count,
+    FrameworkName,
+    Line,
+    Network,
+    Resources,
+    Settings,
+    SharedVolume,
+    Word,
+    convert,
+    mebibytes,
+)
+
+VERBATIM = ("annotations", "attributes", "nodeSelector", "podPatch", "quota")
+"""Settings in which names are Kubernetes' or an author's own, to be left as they are."""
+TAKEN = ("/home/podium", "/scratch", "/etc/podium", "/tmp")  # noqa: S108 - of a pod
+"""Where pods have folders of their own."""
 
 
 class Profile(Settings, frozen=True, kw_only=True):
@@ -70,7 +89,52 @@ def _read(name: str, values: object) -> Profile:
         if workers is not None and workers > profile.max_workers:
             limit = f"max_workers, {profile.max_workers}"
             raise ConfigurationError(f"{where}, {setting}: {workers} workers are more than {limit}.")
+    for role in ("notebook", "scheduler", "worker"):
+        for setting, told in _excess(getattr(profile.resources, role)):
+            raise ConfigurationError(f"{where}, resources.{role}.requests.{setting}: {told}")
+    for setting, told in (*_wrong_networks(profile.kubernetes.network), *_wrong_volumes(profile)):
+        raise ConfigurationError(f"{where}, kubernetes.{setting}: {told}")
     return profile
+
+
+def _excess(resources: Resources) -> Iterator[tuple[str, str]]:
+    """Requests above the limits, which Kubernetes would refuse pod by pod."""
+    cpu, memory = resources.requested
+    if cpu > resources.cpu:
+        yield "cpu", f"{cpu:g} is more than the limit, {resources.cpu:g}."
+    if mebibytes(memory) > resources.mebibytes:
+        yield "memory", f"{memory} is more than the limit, {resources.memory}."
+
+
+def _wrong_networks(network: Network) -> Iterator[tuple[str, str]]:
+    for setting, ranges in (("allow", network.allow), ("deny", network.deny)):
+        for cidr in ranges:
+            try:
+                everything = ipaddress.ip_network(cidr).prefixlen == 0
+            except ValueError as error:
+                yield f"network.{setting}", f"{error}."
+            else:
+                if everything and setting == "deny":
+                    yield "network.deny", f"{cidr} is everything; say it with internet, False."
+
+
+def _wrong_volumes(profile: Settings) -> Iterator[tuple[str, str]]:
+    names: set[str] = set()
+    paths = set(TAKEN)
+    for place, volume in enumerate(profile.kubernetes.shared):
+        where = f"shared[{place}]"
+        if (volume.csi is None) == (volume.claim is None):
+            yield where, "expected either csi or claim."
+        if volume.name in names:
+            yield f"{where}.name", f"there is another volume {volume.name!r}."
+        if _hides(volume, paths):
+            yield f"{where}.path", f"{volume.path} would hide what pods have there."
+        names.add(volume.name)
+        paths.add(volume.path)
+
+
+def _hides(volume: SharedVolume, paths: set[str]) -> bool:
+    return any(path == volume.path or path.startswith(f"{volume.path}/") for path in paths)
 
 
 def _snake(text: str) -> str:
@@ -80,7 +144,8 @@ def _snake(text: str) -> str:
 def _camel(value: object) -> object:
     """Let a Python configuration use Python's spelling for the names of settings."""
     if isinstance(value, Mapping):
-        return {msgspec_camel(key): _camel(item) for key, item in value.items()}
+        named = ((msgspec_camel(key), item) for key, item in value.items())
+        return {key: item if key in VERBATIM else _camel(item) for key, item in named}
     if isinstance(value, list | tuple):
         return [_camel(item) for item in value]
     return value

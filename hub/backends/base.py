@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
+from hub.model import Settings
 from hub.observed import Observed
 from hub.workload import Workload
 
@@ -25,7 +26,7 @@ class Backend(Protocol):
     async def observe(self, name: str) -> Observed:
         """What exists now. Raises rather than guesses: what is not known must not look like what is gone."""
 
-    async def apply(self, name: str, workloads: Sequence[Workload]) -> None:
+    async def apply(self, name: str, workloads: Sequence[Workload], settings: Settings | None = None) -> None:
         """Make it so: start what is missing, end what is not wanted; `[]` removes everything.
 
         Returns once that is under way; `observe` tells how far it is. Doing it again changes nothing.
@@ -33,6 +34,7 @@ class Backend(Protocol):
         Args:
             name: the workspace's name.
             workloads: with `instances` chosen.
+            settings: what the workspace's profile decided; a backend takes from them what concerns it.
         """
 
     def changes(self) -> AsyncIterator[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hub.backends.site import Site, prune
 from hub.backends.supervisor import Program, Supervisor
+from hub.model import Settings
 from hub.observed import Instance, Observed
 from hub.ports import HOST, Ports
 from hub.processes import Found, Mark, Process, find, sweep
@@ -121,7 +122,7 @@ class LocalBackend:
             addresses={port: f"{HOST}:{number}" for port, number in running.site.ports.items()},
         )
 
-    async def apply(self, name: str, workloads: Sequence[Workload]) -> None:
+    async def apply(self, name: str, workloads: Sequence[Workload], settings: Settings | None = None) -> None:
         if not workloads:
             self._remove(name)
             return

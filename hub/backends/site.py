@@ -79,9 +79,7 @@ class Site:
     def write(self, workload: Workload) -> None:
         """Put a rendered workload's files where they belong."""
         for path, text in workload.files.items():
-            below_home = path.startswith("~/")
-            folder = self.home if below_home else self.directory / "files" / workload.name
-            _write(folder / path.removeprefix("~/"), text)
+            _write(self.directory / "files" / workload.name / path, text)
 
     def note_ready(self) -> None:
         """Note that the notebook was ready: from now on the home folder may hold somebody's work."""
