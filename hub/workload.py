@@ -10,7 +10,8 @@ A command, an environment value or a file may hold references that only a backen
     @{dask-scheduler.host}          the address of another workload
     @{dask-scheduler.comm}          a port of another workload (or of this one), by its name
 
-`render` fills them in. Nothing here may do I/O.
+`render` fills them in. All instances of a workload share its files, so that a file may hold neither
+`@{instance}` nor `@{host}`. Nothing here may do I/O.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from dataclasses import dataclass, field, replace
 
 from hub.model import Resources, Role
 
+LEAVE = 120
+"""Seconds that `Workload.leave` may take."""
 REFERENCE = re.compile(r"@\{([a-z0-9.-]+)\}")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """How a backend tells that an instance is ready: an HTTP answer below 500 on a port, or a connection."""
+    """How a backend tells that an instance is ready: a 2xx answer to anybody's GET, or a mere connection."""
 
     port: str
     path: str = ""
@@ -42,8 +45,8 @@ class Workload:
         cluster: the framework it belongs to; empty for the notebook.
         command: the program and its arguments; no shell is involved.
         env: environment variables, added to those the backend sets itself.
-        files: path to text, readable by the owner alone. A path that begins with `~/` is below the home
-            folder, every other path below the workload's own folder, `@{files}`.
+        files: path, below `@{files}`, to text that is readable by the owner alone. What the notebook has
+            below `home/` it copies into the home folder when it starts.
         ports: names and numbers of the ports it listens on. The numbers are used where every instance has
             an address of its own; a backend without such addresses puts its own in their place.
         resources: what one instance may use.
@@ -51,6 +54,8 @@ class Workload:
         instances: their exact names, once `scaling.assign` has chosen them.
         probe: how readiness is told; without one an instance is ready when it runs.
         grace: seconds between the polite request to end and the kill.
+        leave: what a backend runs in an instance, for at most `LEAVE` seconds, before it asks it to end
+            without having drained it, as when a machine is taken away; without it, nothing.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Workload:
     instances: tuple[str, ...] = ()
     probe: Probe | None = None
     grace: int = 10
+    leave: tuple[str, ...] = ()
 
 
 def render(workload: Workload, lookup: Callable[[str], str]) -> Workload:
@@ -87,4 +93,5 @@ def render(workload: Workload, lookup: Callable[[str], str]) -> Workload:
         command=tuple(fill(part) for part in workload.command),
         env={name: fill(value) for name, value in workload.env.items()},
         files={path: fill(text) for path, text in workload.files.items()},
+        leave=tuple(fill(part) for part in workload.leave),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +14,7 @@ from hub.clusters.base import NotebookPart, Request
 from hub.desired import BEGINNING, context, desired
 from hub.model import FRAMEWORKS, Content, Settings
 from hub.notebook import NotebookState
-from hub.workload import REFERENCE, Probe, Workload
+from hub.workload import LEAVE, REFERENCE, Probe, Workload
 from tests.builders import HUB_KEY, NAME, NOW, SETTINGS, been, make_workspace
 
 ALL = {"dask": None, "ipyparallel": 1, "spark": 0}
@@ -87,7 +88,7 @@ def test_the_notebook_is_not_set_up_for_what_cannot_be_added():
     no_spark = desired(make_workspace(), HUB_KEY, {"spark"})[0]
     only_dask = desired(make_workspace(settings=Settings(frameworks=("dask",))), HUB_KEY)[0]
     assert not [path for path in no_spark.files if path.startswith("spark/")]
-    assert not [path for path in only_dask.files if path.startswith(("spark/", "~/.ipython"))]
+    assert not [path for path in only_dask.files if path.startswith(("spark/", "home/.ipython"))]
 
 
 def test_every_reference_is_to_something_that_there_is():
@@ -97,9 +98,35 @@ def test_every_reference_is_to_something_that_there_is():
     }
     known |= {f"{workload.name}.{port}" for workload in workloads for port in workload.ports}
     for workload in workloads:
-        texts = [*workload.command, *workload.env.values(), *workload.files.values()]
+        texts = [*workload.command, *workload.leave, *workload.env.values(), *workload.files.values()]
         assert {reference for text in texts for reference in REFERENCE.findall(text)} <= known
         assert workload.probe is None or workload.probe.port in workload.ports
+
+
+def test_all_instances_of_a_workload_can_share_its_files_which_stay_below_their_folder():
+    for workload in desired(make_workspace(clusters=ALL), HUB_KEY):
+        for path, text in workload.files.items():
+            assert not {"instance", "host"} & set(REFERENCE.findall(text)), path
+            assert not path.startswith(("/", "~", ".")), path
+            assert ".." not in path, path
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_only_workers_ask_to_leave_with_the_token_that_the_hub_has_too(name):
+    workloads = {w.name: w for w in desired(make_workspace(clusters={name: 1}), HUB_KEY)}
+    worker = workloads.pop(f"{name}-worker")
+    assert not any(workload.leave for workload in workloads.values())
+    options = dict(pairwise(worker.leave))
+    here = context(make_workspace(), HUB_KEY)
+    path = options["--token"].removeprefix("@{files}/")
+    assert CLUSTERS[name].headers(here.keys) == {"Authorization": f"Bearer {worker.files[path]}"}
+    dashboard = CLUSTERS[name].dashboard
+    at = f"http://@{{{dashboard.workload}.host}}:@{{{dashboard.workload}.{dashboard.port}}}"
+    assert f"{options['--scheduler']}/podium/drain".startswith(at)
+    (request,) = CLUSTERS[name].drain_requests(here, ("x",))
+    assert f"{options['--scheduler']}/podium/drain" == at + request.path
+    assert options["--instance"] == "@{instance}"
+    assert 0 < float(options["--seconds"]) <= LEAVE
 
 
 def test_no_secret_is_in_a_command_or_in_the_environment():
@@ -109,7 +136,7 @@ def test_no_secret_is_in_a_command_or_in_the_environment():
         keys.curve("ipyparallel").secret
     ]
     for workload in desired(workspace, HUB_KEY):
-        visible = " ".join([*workload.command, *workload.env.values()])
+        visible = " ".join([*workload.command, *workload.leave, *workload.env.values()])
         assert not [secret for secret in secrets if secret in visible]
 
 
@@ -125,7 +152,7 @@ def test_the_context_is_the_workspaces():
 def test_the_notebook_workload():
     here = context(make_workspace(), HUB_KEY)
     content = (Content(git="https://example.org/a.git", ref="main"),)
-    part = NotebookPart(env={"A": "1"}, files={"~/b": "2"})
+    part = NotebookPart(env={"A": "1"}, files={"home/b": "2"})
     workload = notebook.notebook(here, [part], content)
     assert (workload.name, workload.role, workload.cluster, workload.replicas) == (
         "notebook",
@@ -134,7 +161,7 @@ def test_the_notebook_workload():
         1,
     )
     assert workload.env["A"] == "1"
-    assert workload.files["~/b"] == "2"
+    assert workload.files["home/b"] == "2"
     assert workload.files["notebook/token"] == here.keys.token("notebook")
     assert json.loads(workload.files["notebook/content.json"]) == [
         {"git": "https://example.org/a.git", "ref": "main", "path": ""}

@@ -46,12 +46,12 @@ def test_it_is_ready_when_its_own_api_answers_which_needs_no_credentials() -> No
 def test_it_holds_what_every_framework_puts_into_it() -> None:
     parts = [
         NotebookPart(env={"A": "1"}, files={"a": "one"}),
-        NotebookPart(env={"B": "@{host}"}, files={"~/b": "two"}),
+        NotebookPart(env={"B": "@{host}"}, files={"home/b": "two"}),
     ]
     made = notebook.notebook(HERE, parts, ())
     assert made.env == {"A": "1", "B": "@{host}"}
     assert made.files["a"] == "one"
-    assert made.files["~/b"] == "two"
+    assert made.files["home/b"] == "two"
 
 
 def test_its_secret_is_in_a_file_and_nowhere_else() -> None:

@@ -14,7 +14,8 @@ WORKLOAD = Workload(
     cluster="dask",
     command=("run", "tls://@{host}:@{dask-scheduler.comm}", "--name", "@{instance}"),
     env={"WHERE": "@{home}/x", "SHELL_LIKE": "${home} @home @{}"},
-    files={"~/a@{home}": "host = @{host}\n"},
+    files={"a@{home}": "home = @{home}\n"},
+    leave=("leave", "@{instance}"),
     resources=Resources(cpu=2),
     replicas=3,
     instances=("dask-worker-3",),
@@ -25,7 +26,8 @@ def test_references_are_filled_in():
     rendered = render(WORKLOAD, VALUES.__getitem__)
     assert rendered.command == ("run", "tls://10.0.0.1:4000", "--name", "dask-worker-3")
     assert rendered.env == {"WHERE": "/h/x", "SHELL_LIKE": "${home} @home @{}"}
-    assert rendered.files == {"~/a@{home}": "host = 10.0.0.1\n"}, "paths have no references"
+    assert rendered.files == {"a@{home}": "home = /h\n"}, "paths have no references"
+    assert rendered.leave == ("leave", "dask-worker-3")
 
 
 def test_everything_else_stays():

@@ -16,7 +16,7 @@ import msgspec
 
 from hub.keys import Keys
 from hub.model import FrameworkName, Settings
-from hub.workload import Workload
+from hub.workload import LEAVE, Workload
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,16 @@ class Framework(ABC):
         if not instances:
             return ()
         return (Request("POST", f"{self._prefix(context)}/podium/drain", {"workers": list(instances)}),)
+
+    def leave(self, context: Context) -> tuple[str, ...]:
+        """How a worker asks to be drained itself, with the token among its files, and waits until it is."""
+        dashboard = self.dashboard
+        at = f"@{{{dashboard.workload}.host}}:@{{{dashboard.workload}.{dashboard.port}}}"
+        return (
+            *("python", "-P", "-m", "podium_workspace.leave", "--instance", "@{instance}"),
+            *("--scheduler", f"http://{at}{self._prefix(context)}", "--seconds", str(LEAVE)),
+            *("--token", f"@{{files}}/{self.name}/token"),
+        )
 
     def _prefix(self, context: Context) -> str:
         return "" if self.dashboard.strip else self.route(context)

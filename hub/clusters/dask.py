@@ -45,7 +45,7 @@ class Dask(Framework):
                 *("--dashboard-port", "@{dask-scheduler.dashboard}", "--prefix", prefix),
             ),
             env=tls_env("SCHEDULER") | {"PODIUM_DASK_TOKEN_FILE": "@{files}/dask/token"},
-            files=tls_files(context) | {"dask/token": context.keys.token("dask")},
+            files=tls_files(context) | token_file(context),
             ports={"comm": 8786, "dashboard": 8787},
             resources=context.settings.resources.scheduler,
             probe=Probe("dashboard", f"{prefix}/health"),
@@ -66,10 +66,11 @@ class Dask(Framework):
                 *("--no-dashboard", "--dashboard-address", "@{host}:0"),
             ),
             env=tls_env("WORKER") | WORKER_SETTINGS,
-            files=tls_files(context),
+            files=tls_files(context) | token_file(context),
             resources=resources,
             replicas=replicas,
             grace=GRACE,
+            leave=self.leave(context),
         )
 
     def notebook(self, context: Context) -> NotebookPart:
@@ -99,6 +100,11 @@ def tls_files(context: Context) -> dict[str, str]:
         "dask/certificate.pem": tls.certificate,
         "dask/key.pem": tls.key,
     }
+
+
+def token_file(context: Context) -> dict[str, str]:
+    """What the dashboard's port asks for, where scheduler and workers look for it."""
+    return {"dask/token": context.keys.token("dask")}
 
 
 def tls_env(side: str) -> dict[str, str]:

@@ -18,8 +18,8 @@ from hub.workload import Probe, Workload
 CLIENT_PORTS = ("control", "mux", "task", "iopub", "notification", "broadcast")
 ENGINE_PORTS = ("control", "mux", "task", "iopub", "hb_ping", "hb_pong", "broadcast")
 FIRST_PORT = 10101
-CLIENT_FILE = "~/.ipython/profile_default/security/ipcontroller-client.json"
-"""Where a bare `ipp.Client()` looks."""
+CLIENT_FILE = "home/.ipython/profile_default/security/ipcontroller-client.json"
+"""Where a bare `ipp.Client()` looks, once it is in the home folder."""
 
 
 class IPyParallel(Framework):
@@ -42,8 +42,8 @@ class IPyParallel(Framework):
                 "ipyparallel/engine.json": engine_file(context),
                 "ipyparallel/curve-public": curve.public,
                 "ipyparallel/curve-secret": curve.secret,
-                "ipyparallel/token": context.keys.token("ipyparallel"),
-            },
+            }
+            | token_file(context),
             ports=ports(),
             resources=context.settings.resources.scheduler,
             probe=Probe("dashboard", "/health"),
@@ -60,9 +60,10 @@ class IPyParallel(Framework):
                 *("--instance", "@{instance}", "--host", "@{host}"),
                 *("--file", "@{files}/ipyparallel/engine.json"),
             ),
-            files={"ipyparallel/engine.json": engine_file(context)},
+            files={"ipyparallel/engine.json": engine_file(context)} | token_file(context),
             resources=context.settings.resources.worker,
             replicas=replicas,
+            leave=self.leave(context),
         )
 
     def notebook(self, context: Context) -> NotebookPart:
@@ -76,6 +77,11 @@ def ports() -> dict[str, int]:
     names += [f"client-{name}" for name in CLIENT_PORTS]
     names += [f"engine-{name.replace('_', '-')}" for name in ENGINE_PORTS]
     return {"dashboard": FIRST_PORT - 1} | {name: FIRST_PORT + place for place, name in enumerate(names)}
+
+
+def token_file(context: Context) -> dict[str, str]:
+    """What the view's port asks for, where controller and engines look for it."""
+    return {"ipyparallel/token": context.keys.token("ipyparallel")}
 
 
 def client_file(context: Context) -> str:

@@ -67,7 +67,8 @@ class Spark(Framework):
             ),
             env=environment() | DAEMON,
             files=files(context, own, "warn")
-            | {"spark/token": context.keys.token("spark"), "spark/ui-token": ui_token(context.keys)},
+            | token_file(context)
+            | {"spark/ui-token": ui_token(context.keys)},
             ports={"rpc": 7077, "dashboard": 8080, "ui": 8081},
             resources=settings.resources.scheduler,
             probe=Probe("dashboard", "/health"),
@@ -77,6 +78,11 @@ class Spark(Framework):
         """The workers; each is one executor's size, and told apart by the address it has for itself."""
         resources = context.settings.resources.worker
         # Worker ids lead back to instances: the name, then when and where it was started.
+        own = {
+            "spark.worker.cleanup.enabled": "true",
+            # A master that is started again elsewhere has another address, but the same name.
+            "spark.worker.preferConfiguredMasterAddress": "true",
+        }
         ids = {"SPARK_WORKER_OPTS": "-Dspark.worker.idPattern=@{instance}.%s.%s.%d"}
         return Workload(
             name="spark-worker",
@@ -90,9 +96,10 @@ class Spark(Framework):
                 *("--work-dir", f"{SCRATCH}/work/@{{instance}}"),
             ),
             env=environment() | DAEMON | ids,
-            files=files(context, {"spark.worker.cleanup.enabled": "true"}, "warn"),
+            files=files(context, own, "warn") | token_file(context),
             resources=resources,
             replicas=replicas,
+            leave=self.leave(context),
         )
 
     def notebook(self, context: Context) -> NotebookPart:
@@ -100,7 +107,6 @@ class Spark(Framework):
         resources = context.settings.resources
         own = {
             "spark.master": MASTER,
-            "spark.driver.host": "@{host}",
             "spark.driver.memory": f"{heap(resources.notebook)}m",
             "spark.driver.defaultJavaOptions": FRUGAL,
             "spark.executor.cores": str(cores(resources.worker)),
@@ -110,7 +116,8 @@ class Spark(Framework):
             "spark.ui.showConsoleProgress": "false",
         }
         return NotebookPart(
-            env=environment() | {"PYSPARK_PYTHON": "python"},
+            # The local host name is what executors and the master are told of the driver.
+            env=environment() | {"PYSPARK_PYTHON": "python", "SPARK_LOCAL_HOSTNAME": "@{host}"},
             files=files(context, own, "error"),
         )
 
@@ -166,6 +173,11 @@ def files(context: Context, own: Mapping[str, str], level: str) -> dict[str, str
         "spark/spark-defaults.conf": "".join(lines),
         "spark/log4j2.properties": LOGGING.format(level=level),
     }
+
+
+def token_file(context: Context) -> dict[str, str]:
+    """What the dashboard's port asks for, where master and workers look for it."""
+    return {"spark/token": context.keys.token("spark")}
 
 
 def ui_token(keys: Keys) -> str:

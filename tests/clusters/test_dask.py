@@ -85,17 +85,18 @@ def test_no_secret_is_an_argument_or_in_the_environment() -> None:
     here = context()
     secrets = (here.keys.token("dask"), here.keys.tls("dask", here.created).key)
     for workload in (DASK.scheduler(here), DASK.worker(here, 1)):
-        shown = "\n".join([*workload.command, *workload.env.values()])
+        shown = "\n".join([*workload.command, *workload.leave, *workload.env.values()])
         assert not any(secret in shown for secret in secrets)
 
 
-def test_only_the_scheduler_has_the_token_of_the_dashboard() -> None:
+def test_scheduler_and_workers_have_the_token_of_the_dashboard_and_the_notebook_has_not() -> None:
     here = context()
     token = here.keys.token("dask")
     scheduler = DASK.scheduler(here)
     path = scheduler.env["PODIUM_DASK_TOKEN_FILE"].removeprefix("@{files}/")
     assert scheduler.files[path] == token
-    assert token not in DASK.worker(here, 1).files.values()
+    worker = DASK.worker(here, 1)
+    assert worker.files[worker.leave[worker.leave.index("--token") + 1].removeprefix("@{files}/")] == token
     assert token not in DASK.notebook(here).files.values()
     assert DASK.headers(here.keys) == {"Authorization": f"Bearer {token}"}
 

@@ -59,7 +59,7 @@ def test_every_port_is_a_number_of_its_own() -> None:
 def test_a_bare_client_in_the_notebook_finds_the_same_file_that_the_controller_reads() -> None:
     part = IPYPARALLEL.notebook(CONTEXT)
     assert part.files == {CLIENT_FILE: IPYPARALLEL.scheduler(CONTEXT).files["ipyparallel/client.json"]}
-    assert CLIENT_FILE == "~/.ipython/profile_default/security/ipcontroller-client.json"
+    assert CLIENT_FILE == "home/.ipython/profile_default/security/ipcontroller-client.json"
 
 
 def test_only_the_controller_has_its_secret_key_and_no_command_has_any_secret() -> None:
@@ -69,7 +69,7 @@ def test_only_the_controller_has_its_secret_key_and_no_command_has_any_secret() 
         assert SECRET not in text
     token = IPYPARALLEL.headers(CONTEXT.keys)["Authorization"].removeprefix("Bearer ")
     for secret in (SECRET, CONTEXT.keys.curve("ipyparallel").public, token):
-        assert secret not in " ".join((*scheduler.command, *worker.command))
+        assert secret not in " ".join((*scheduler.command, *worker.command, *worker.leave))
 
 
 def test_workers_carry_their_names_and_resources() -> None:

@@ -74,7 +74,7 @@ def test_no_command_has_a_secret_and_all_secrets_differ() -> None:
     }
     assert len(secrets) == 4
     for secret in secrets:
-        assert secret not in " ".join((*SCHEDULER.command, *WORKER.command))
+        assert secret not in " ".join((*SCHEDULER.command, *WORKER.command, *WORKER.leave))
     for workload in (SCHEDULER, WORKER):
         assert secrets.isdisjoint(workload.env.values())
 
@@ -102,12 +102,17 @@ def test_a_heap_leaves_room_for_python_and_is_never_too_small_to_start(memory: s
 def test_the_notebook_finds_the_master_and_takes_no_fixed_port() -> None:
     assert OF_NOTEBOOK["spark.master"] == "spark://@{spark-scheduler.host}:@{spark-scheduler.rpc}"
     assert NOTEBOOK.env["SPARK_CONF_DIR"] == "@{files}/spark"
+    assert NOTEBOOK.env["SPARK_LOCAL_HOSTNAME"] == "@{host}", "by which executors find the driver"
     assert OF_NOTEBOOK["spark.ui.port"] == "0"
     assert "logger.shell.level = error" in NOTEBOOK.files["spark/log4j2.properties"]
 
 
-def test_files_of_workers_are_the_same_for_all_and_their_names_are_in_the_environment() -> None:
-    assert not any("@{instance}" in text or "@{host}" in text for text in WORKER.files.values())
+def test_a_worker_looks_for_a_new_master_where_it_found_the_first_one() -> None:
+    assert WORKER.command[3:5] == ("@{spark-scheduler.host}", "@{spark-scheduler.rpc}")
+    assert OF_WORKER["spark.worker.preferConfiguredMasterAddress"] == "true"
+
+
+def test_names_of_workers_are_in_their_environment() -> None:
     assert "@{instance}" in WORKER.env["SPARK_WORKER_OPTS"]
     assert (WORKER.name, WORKER.role, WORKER.replicas) == ("spark-worker", "worker", 3)
 

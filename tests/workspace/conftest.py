@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -33,6 +34,7 @@ from hub.workload import Workload, render
 
 PACKAGE = Path(__file__).parents[2] / "images" / "workspace"
 sys.path.append(str(PACKAGE))  # for what can be tried without the workspace's packages
+home_files = importlib.import_module("podium_workspace.home_files")
 DEADLINE = 60.0
 CONTEXT = Context(
     name="cluster-abc123",
@@ -113,9 +115,9 @@ class Site:
             said_to: whether the process is for `Inside`.
         """
         instance = instance or workload.name
-        rendered = render(workload, lambda reference: self._lookup(workload, instance, reference))
+        rendered = self._rendered(workload, instance)
         for path, text in rendered.files.items():
-            place = self.home / path[2:] if path.startswith("~/") else self._files(workload) / path
+            place = self._files(workload) / path
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             place.write_text(text)
             place.chmod(0o600)
@@ -139,7 +141,9 @@ class Site:
         name = f"inside-{next(self._insides)}"
         command = ("python", "-u", "-c", REPL)
         workload = Workload(name, "notebook", "", command, env=part.env, files=part.files)
-        return Inside(self.start(workload, said_to=True))
+        process = self.start(workload, said_to=True)
+        assert not home_files.fill(self.home, self._files(workload) / "home")  # as the notebook does it
+        return Inside(process)
 
     def end(self, instance: str, grace: float = 10) -> int:
         """End an instance and all its descendants; returns its exit code."""
@@ -161,6 +165,24 @@ class Site:
             if stream:
                 stream.close()
         return code
+
+    async def leave(self, workload: Workload, instance: str) -> tuple[int, str]:
+        """Run in an instance what a backend runs before it ends it; returns exit code and output."""
+        rendered = self._rendered(workload, instance)
+        process = await asyncio.create_subprocess_exec(
+            *rendered.leave,
+            env={**self._environment(), **rendered.env},
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            said, _ = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        assert process.returncode is not None
+        return process.returncode, said.decode()
 
     def running(self, instance: str) -> bool:
         """Whether an instance runs."""
@@ -189,6 +211,9 @@ class Site:
             "TMPDIR": str(self._directory / "tmp"),
             "LANG": "C.UTF-8",
         }
+
+    def _rendered(self, workload: Workload, instance: str) -> Workload:
+        return render(workload, lambda reference: self._lookup(workload, instance, reference))
 
     def _files(self, workload: Workload) -> Path:
         return self._directory / "files" / workload.name

@@ -174,9 +174,11 @@ async def test_the_dashboard_answers_nothing_without_the_token(
     cluster: Cluster, headers: dict[str, str]
 ) -> None:
     async with aiohttp.ClientSession(headers=headers) as session:
-        for path in ("/", f"{PREFIX}/status", f"{PREFIX}/health", f"{PREFIX}/podium/state", "/nowhere"):
+        for path in ("/", f"{PREFIX}/status", "/health", f"{PREFIX}/podium/state", "/nowhere"):
             async with session.get(cluster.site.url(DASHBOARD, path)) as response:
                 assert (response.status, await response.read()) == (401, b""), path
+        async with session.get(cluster.site.url(DASHBOARD, f"{PREFIX}/health")) as response:
+            assert (response.status, await response.read()) == (204, b""), "that it answers is no secret"
         async with session.post(cluster.site.url(DASHBOARD, f"{PREFIX}/podium/drain"), json={}) as response:
             assert response.status == 401
         with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
@@ -336,3 +338,48 @@ async def test_a_drain_without_names_is_refused(cluster: Cluster, body: str) -> 
     url = cluster.site.url(DASHBOARD, f"{PREFIX}/podium/drain")
     async with aiohttp.ClientSession(headers=TOKEN) as session, session.post(url, data=body) as response:
         assert response.status == 400
+
+
+async def test_a_worker_that_is_ended_by_others_gives_its_data_away_first(cluster: Cluster) -> None:
+    await cluster.grow("dask-worker-1", "dask-worker-2")
+    await cluster.client.run(
+        "squares = client.map(square, range(20)); wait(squares)\n"
+        "data = client.scatter(list(range(30)), workers=['dask-worker-2'])"
+    )
+    left = await cluster.site.leave(cluster.worker, "dask-worker-2")
+    assert left == (0, "dask-worker-2 may end: it is drained\n")
+    assert cluster.site.running("dask-worker-2")
+    await cluster.end("dask-worker-2")
+    assert await cluster.client.run("client.gather(data)") == list(range(30))
+    assert await cluster.client.run("client.gather(squares)") == [n * n for n in range(20)]
+    assert await cluster.client.run("executed('square')") == 20
+    # It is not there any more, so there is nothing to wait for.
+    left = await cluster.site.leave(cluster.worker, "dask-worker-2")
+    assert left == (0, "dask-worker-2 may end: the scheduler does not know it\n")
+
+
+async def test_a_worker_does_not_wait_for_a_scheduler_that_is_gone(cluster: Cluster) -> None:
+    await cluster.grow("dask-worker-1")
+    await cluster.client.run("data = client.scatter([1, 2, 3])")
+    leaving = asyncio.create_task(cluster.site.leave(cluster.worker, "dask-worker-1"))
+
+    async def asked() -> bool:
+        worker = await cluster.worker_state("dask-worker-1")
+        return worker is not None and worker.draining
+
+    await eventually(asked)
+    assert not leaving.done(), "nobody can take its data"
+    cluster.site.end("dask-scheduler")
+    code, said = await leaving
+    assert code == 0
+    assert said.splitlines()[-1].startswith("dask-worker-1 may end: the scheduler is away: ")
+    cluster.site.end("dask-worker-1")
+    cluster.site.start(DASK.scheduler(CONTEXT))
+
+    async def answers() -> bool:
+        try:
+            return bool((await cluster.state()).version)
+        except aiohttp.ClientError:
+            return False
+
+    await eventually(answers)

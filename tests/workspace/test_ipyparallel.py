@@ -98,12 +98,16 @@ class Cluster:
         """End engines and wait until the controller has noticed."""
         for instance in instances:
             self.site.end(instance)
+        await self.gone(*instances)
+
+    async def gone(self, *instances: str) -> None:
+        """Wait until the controller knows nothing of them."""
         for instance in instances:
 
-            async def gone(instance: str = instance) -> bool:
+            async def unknown(instance: str = instance) -> bool:
                 return await self.worker(instance) is None
 
-            await eventually(gone)
+            await eventually(unknown)
 
     def open_gate(self) -> None:
         """Let everything that is patient finish."""
@@ -207,6 +211,7 @@ async def test_an_engine_that_is_ended_once_it_is_drained_takes_no_task_with_it(
     await eventually(drained)
     cluster.site.end(ONE)
     assert await asyncio.to_thread(cluster.client.hear)
+    await cluster.gone(ONE)
 
 
 async def test_what_reaches_a_leaving_engine_at_the_last_moment_is_still_done(cluster: Cluster) -> None:
@@ -223,6 +228,29 @@ async def test_what_reaches_a_leaving_engine_at_the_last_moment_is_still_done(cl
     cluster.open_gate()
     assert await cluster.client.run("late.get()") == 1005
     await cluster.comes(WorkerState(ONE, draining=True, drained=True))
+
+
+async def test_an_engine_that_is_ended_by_others_does_its_work_first(cluster: Cluster) -> None:
+    await cluster.grow(ONE, TWO)
+    await cluster.client.run("answer = client[numbered('ipyparallel-worker-1')].apply_async(patient, 1)")
+    await cluster.comes(WorkerState(ONE, busy=True))
+    busy = asyncio.create_task(cluster.site.leave(WORKER, ONE))
+    assert await cluster.site.leave(WORKER, TWO) == (0, f"{TWO} may end: it is drained\n")
+    assert not busy.done()
+    assert await cluster.worker(ONE) == WorkerState(ONE, busy=True)
+    cluster.open_gate()
+    assert await busy == (0, f"{ONE} may end: it is drained\n")
+    assert await cluster.client.run("answer.get()") == 1001
+
+
+async def test_an_engine_does_not_wait_for_a_controller_that_is_gone(cluster: Cluster) -> None:
+    cluster.site.end("ipyparallel-scheduler")
+    code, said = await cluster.site.leave(WORKER, ONE)
+    assert code == 0
+    assert said.startswith(f"{ONE} may end: the scheduler is away: ")
+    cluster.site.start(SCHEDULER)
+    await eventually(cluster.answers)
+    await eventually(lambda: cluster.client.run("connect() == []"))
 
 
 async def test_all_engines_may_leave_and_come_again_under_their_names(cluster: Cluster) -> None:
@@ -272,7 +300,7 @@ async def test_engines_end_with_their_controller_and_the_next_one_finds_new_ones
 
 
 async def test_who_does_not_know_the_controllers_key_is_not_answered(cluster: Cluster) -> None:
-    file = json.loads((cluster.site.home / CLIENT_FILE.removeprefix("~/")).read_text())
+    file = json.loads((cluster.site.home / CLIENT_FILE.removeprefix("home/")).read_text())
     for wrong in (None, "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"):
         stranger = cluster.site.inside()
         connection = json.dumps(file | {"curve_serverkey": wrong})

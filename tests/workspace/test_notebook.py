@@ -187,6 +187,7 @@ async def test_a_stranger_is_sent_to_the_hub_or_refused(page: Page, headers: dic
             assert (await stranger.get(path))[0] == 403, path
         for path in ("files/course/notes.txt", "proxy/22/", "cluster-abc123_dask/status", "metrics"):
             assert (await stranger.get(path))[0] in (302, 403), path
+        assert (await stranger.get("api"))[0] == 200, "by which a backend tells that it is ready"
         assert (await stranger.post("api/kernels"))[0] == 403
         for path in (f"api/kernels/{kernel.id}/channels", "terminals/websocket/1", "lsp/ws/pylsp"):
             with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):

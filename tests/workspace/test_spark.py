@@ -329,6 +329,18 @@ async def test_a_shrink_during_a_computation_loses_nothing_and_repeats_nothing(c
     assert await cluster.run("[executed('square'), executed('patient')]") == [400, 4]
 
 
+async def test_a_worker_that_is_ended_by_others_gives_its_blocks_away_first(cluster: Cluster) -> None:
+    await cluster.grow(THREE)
+    await eventually(lambda: cluster.run(EXECUTORS + " == 3"), PATIENCE)
+    await cluster.run("kept = context.parallelize(range(300), 12).map(square).cache(); kept.count()")
+    assert await cluster.site.leave(WORKER, THREE) == (0, f"{THREE} may end: it is drained\n")
+    assert cluster.site.running(THREE)
+    cluster.site.end(THREE)
+    await cluster.comes(WorkerState(ONE), WorkerState(TWO))
+    assert await cluster.run("kept.count()") == 300
+    assert await cluster.run("executed('square')") == 300
+
+
 async def test_a_computation_outlives_the_master(cluster: Cluster) -> None:
     cluster.notebook.say("context.parallelize(range(4), 2).map(patient).sum()")
     await cluster.comes(WorkerState(ONE, busy=True), WorkerState(TWO, busy=True))
@@ -349,3 +361,13 @@ async def test_a_worker_that_was_killed_is_replaced_under_its_name(cluster: Clus
     await cluster.comes(WorkerState(TWO))
     await cluster.grow(ONE)
     assert await cluster.run("context.parallelize(range(9)).sum()") == 36
+
+
+async def test_a_worker_does_not_wait_for_a_master_that_is_gone(cluster: Cluster) -> None:
+    cluster.site.end("spark-scheduler")
+    code, said = await cluster.site.leave(WORKER, ONE)
+    assert code == 0
+    assert said.startswith(f"{ONE} may end: the scheduler is away: ")
+    cluster.site.start(SCHEDULER)
+    await eventually(cluster.answers)
+    await cluster.comes(WorkerState(ONE), WorkerState(TWO))

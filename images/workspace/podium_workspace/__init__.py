@@ -1,6 +1,7 @@
 """What runs inside a workspace beside the frameworks themselves; the image and one machine share it.
 
-    notebook.py          fetches the content, then is JupyterLab
+    notebook.py          sets the home folder up, then is JupyterLab
+    home_files.py        what programs look for in the home folder
     content.py           course material from git
     jupyter_access.py    who may use the notebook
     jupyter_routes.py    the notebook's own routes: its state, and the way on to dashboards
@@ -10,6 +11,7 @@
     dask_routes.py       both over HTTP
     ipyparallel_*.py     the controller, its engines and the view of them
     spark_*.py           the master with its pages guarded, and its workers
+    leave.py             what a worker runs before it is ended, in every framework
     guarded.py held.py tokens.py    guarded routes; answers held until something changes; credentials
 
 Nothing here may import the hub: the two meet only over HTTP, environment and files.

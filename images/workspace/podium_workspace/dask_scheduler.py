@@ -40,20 +40,20 @@ logger = logging.getLogger("distributed.podium")
 
 
 @stream_request_body
-class Refusal(RequestHandler):
-    """The answer to everything that may not pass; the body of a request is dropped as it comes."""
+class Outside(RequestHandler):
+    """The answer to everything that may not pass: a status; the body of a request is dropped as it comes."""
 
     def initialize(self, status: int) -> None:
         """Take the status to answer with."""
-        self._refused_with = status
+        self._status = status
 
     def data_received(self, chunk: bytes) -> None:
         """Drop it."""
 
     def get(self) -> None:
         """Answer."""
-        self.set_status(self._refused_with)
-        if self._refused_with == 401:
+        self.set_status(self._status)
+        if self._status == 401:
             self.set_header("WWW-Authenticate", "Bearer")
 
     head = post = put = patch = delete = options = get
@@ -65,12 +65,14 @@ class Guard(Router):
     Args:
         inside: what is guarded.
         token: the secret.
+        health: the one path at which everybody is told, with nothing, that there is an answer.
         ready: whether what is guarded can answer by now; before, everybody gets 503.
     """
 
-    def __init__(self, inside: Application, token: str, ready: Callable[[], bool]) -> None:
+    def __init__(self, inside: Application, token: str, health: str, ready: Callable[[], bool]) -> None:
         self._inside = inside
         self._token = token
+        self._health = health
         self._ready = ready
         self._outside = Application()
 
@@ -80,8 +82,8 @@ class Guard(Router):
         if self._ready():
             if tokens.bears(request.headers.get("Authorization"), self._token):
                 return self._inside.find_handler(request, **kwargs)
-            status = 401
-        return self._outside.get_handler_delegate(request, Refusal, {"status": status})
+            status = 204 if request.path == self._health else 401
+        return self._outside.get_handler_delegate(request, Outside, {"status": status})
 
 
 async def run(host: str, port: int, dashboard_port: int, prefix: str, token: str) -> None:
@@ -110,7 +112,10 @@ async def run(host: str, port: int, dashboard_port: int, prefix: str, token: str
     )
     # Nothing was awaited since the port was bound, so no request can have come before the guard.
     scheduler.http_server.request_callback = Guard(
-        scheduler.http_application, token, lambda: bool(scheduler.status == Status.running)
+        scheduler.http_application,
+        token,
+        f"{prefix}/health",
+        lambda: bool(scheduler.status == Status.running),
     )
     if scheduler.http_server.port != dashboard_port:
         raise RuntimeError(f"port {dashboard_port} is taken")

@@ -142,11 +142,20 @@ class Controller(app.IPController):
     tasks: WatchedTasks
     hub: WatchedHub
 
+    host = "127.0.0.1"
+    """The address to listen on; others may know it by another name, which is in the connection files."""
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.roster = Roster()
         self.state = Held(lambda: self.roster.state(len(self.tasks.queue_map)))
         self.view = Held(lambda: self.roster.view(len(self.tasks.queue_map)))
+
+    def load_config_from_json(self) -> None:
+        """Read the connection files, whose address is for those who connect, and listen on our own."""
+        super().load_config_from_json()
+        for info in (self.engine_info, self.client_info):
+            info["interface"] = f"tcp://{self.host}"
 
     def get_python_scheduler_args(self, name: str, kind: type, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Put our schedulers in the place of IPyParallel's."""

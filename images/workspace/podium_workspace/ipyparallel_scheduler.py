@@ -79,6 +79,7 @@ def start(host: str, port: int, files: Path) -> None:
     os.environ["IPP_CURVE_PUBLICKEY"] = (files / "curve-public").read_text()
     os.environ["IPP_CURVE_SECRETKEY"] = (files / "curve-secret").read_text()
     controller = Controller.instance()
+    controller.host = host
     controller.initialize(
         [
             "--IPController.enable_curve=True",

@@ -1,4 +1,4 @@
-"""The notebook of a workspace: fetches the content, then is JupyterLab.
+"""The notebook of a workspace: sets the home folder up, fetches the content, then is JupyterLab.
 
 Everything but the user's own JupyterLab settings is decided here. Secrets come in files, never as
 arguments, which every account of the machine can read.
@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podium_workspace import content, tokens
+from podium_workspace import content, home_files, tokens
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -62,9 +62,10 @@ def runtime_folder() -> Path:
 
 
 def prepare(name: str, home: Path, host: str, port: int, files: Path) -> ServerApp:
-    """Fetch the content and set JupyterLab up; what is returned only has to be started."""
+    """Fill the home folder and set JupyterLab up; what is returned only has to be started."""
     wanted = content.items((files / "notebook" / "content.json").read_text())
     fetching = content.Fetching(wanted, home)
+    troubles = home_files.fill(home, files / "home")
     os.environ["JUPYTER_RUNTIME_DIR"] = str(runtime_folder())
     # Takes a second or so, in which git gets ahead.
     from jupyter_server.utils import JupyterServerAuthWarning
@@ -75,7 +76,7 @@ def prepare(name: str, home: Path, host: str, port: int, files: Path) -> ServerA
     # It names handlers that forget to ask who it is; `allow_unauthenticated_access` asks in their stead.
     warnings.filterwarnings("ignore", category=JupyterServerAuthWarning)
     jupyter_access.Owner.secret = tokens.read(str(files / "notebook" / "token"))
-    troubles = fetching.warnings()
+    troubles += fetching.warnings()
     chosen = settings(name, home, host, port, files, content.landing(wanted, home))
     app = LabApp.initialize_server(argv=[f"--{key}={value}" for key, value in chosen.items()])
     app.web_app.settings["login_url"] = f"/workspaces/{name}/open"
