@@ -15,8 +15,11 @@ from hub.status import busy, last_activity
 FAILED_KEPT = timedelta(hours=1)
 """How long a failed launch stays on the page before it is taken away."""
 
+ENDING = 5.0
+"""Seconds between two looks at what is being ended."""
 
-def verdict(workspace: Workspace, observed: Observed, now: datetime) -> Literal["", "time", "idle"]:
+
+def verdict(workspace: Workspace, observed: Observed, now: datetime) -> Literal["", "time", "idle", "lost"]:
     """Why a workspace should be stopped now; empty when it should not.
 
     A notebook that does not answer may be busy, so it is never taken for idle.
@@ -28,14 +31,29 @@ def verdict(workspace: Workspace, observed: Observed, now: datetime) -> Literal[
         return "time" if now - since >= FAILED_KEPT else ""
     if now >= workspace.spec.expires:
         return "time"
+    if _lost(workspace, observed):
+        return "lost"
     if observed.notebook is None or busy(observed):
         return ""
     idle = now - last_activity(workspace, observed, now)
     return "idle" if idle >= timedelta(seconds=workspace.spec.settings.idle_time) else ""
 
 
+def _lost(workspace: Workspace, observed: Observed) -> bool:
+    """Whether somebody else took everything away, and the profile says that it shall not come back.
+
+    What nobody saw going, as while no controller ran, shows in that nothing is there of what was ready once.
+    """
+    if workspace.spec.settings.kubernetes.namespace_lost != "remove":
+        return False
+    was_ready = any(entry.phase == "Ready" for entry in workspace.status.history)
+    return observed.ending or (was_ready and not observed.exists)
+
+
 def next_look(workspace: Workspace, now: datetime) -> float:
     """Seconds until something about the workspace may change by time alone; at least 1, at most 30."""
+    if workspace.deleting or workspace.status.reason == "NamespaceDeleted":
+        return ENDING  # what an end waits for is told once it has taken long
     times = [workspace.spec.expires]
     if workspace.status.idle_deadline:
         times.append(workspace.status.idle_deadline)

@@ -24,7 +24,9 @@ class Instance:
         ready: whether its probe succeeded since it was last started.
         terminating: whether it was asked to end.
         restarts: how often it was started again after it ended by itself.
-        message: one sentence on what is wrong; empty when nothing is.
+        reason: what is wrong in one CamelCase word, such as OutOfMemory; empty when nothing is, as with an
+            instance that is ready again.
+        message: one sentence on what is wrong and what to do; empty when nothing is.
         log: the last lines that it wrote, when something is wrong.
     """
 
@@ -34,6 +36,7 @@ class Instance:
     ready: bool = False
     terminating: bool = False
     restarts: int = 0
+    reason: str = ""
     message: str = ""
     log: tuple[str, ...] = ()
 
@@ -44,6 +47,8 @@ class Observed:
 
     Args:
         exists: whether there is anything at all: a folder, a namespace, a process.
+        ending: whether all that there is was asked to end, as the namespace that somebody deleted.
+        stuck: one sentence on what keeps that from ending; empty when nothing is known to.
         instances: everything that runs or should.
         addresses: `workload.port` to `host:port`, as reachable from the hub.
         clusters: what each scheduler says; None or absent while it does not answer.
@@ -52,6 +57,8 @@ class Observed:
     """
 
     exists: bool = False
+    ending: bool = False
+    stuck: str = ""
     instances: tuple[Instance, ...] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     clusters: Mapping[FrameworkName, ClusterState | None] = field(default_factory=dict)

@@ -21,12 +21,18 @@ from hub.observed import Instance, Observed
 
 MOST_HISTORY = 32
 MOST_RESTARTS = 3
+MOST_LETTERS = 1000
+STUCK_AFTER = timedelta(seconds=30)
+"""How long an end may take before people are told what it waits for; programs that end use some of it."""
 ACTIVITY_STEP = timedelta(seconds=30)
 WHY_STOPPED = "podium.hub/stopped"
 STOPPING = {
     "time": "Its time is up: the programs are being ended.",
     "idle": "It was not used for a while: the programs are being ended.",
+    "lost": "Somebody deleted its namespace: what is left is being removed.",
 }
+STEPS = ("", "Preparing", "StartingNotebook", "OpeningRoute")
+"""The reasons of a launch in which nothing is wrong."""
 
 
 def status(workspace: Workspace, observed: Observed, unavailable: Mapping[str, str], now: datetime) -> Status:
@@ -56,9 +62,11 @@ def status(workspace: Workspace, observed: Observed, unavailable: Mapping[str, s
         warnings=observed.notebook.warnings if observed.notebook else before.warnings,
         url=f"/{workspace.name}/",
         workers=sum(cluster.ready for cluster in clusters.values()),
+        replicas=_replicas(workspace, clusters, unavailable),
+        selector=f"podium.hub/workspace={workspace.name},podium.hub/role=worker",
         clusters=clusters,
         endpoints=_endpoints(workspace, observed),
-        history=_history(before.history, phase, reason, now),
+        history=_history(before.history or _click(workspace, now), phase, reason, now),
         last_activity=active,
         idle_deadline=active + timedelta(seconds=workspace.spec.settings.idle_time),
     )
@@ -70,27 +78,56 @@ def _phase(
     """Phase, reason, message and log lines."""
     before = workspace.status
     if workspace.deleting:
-        why = workspace.metadata.annotations.get(WHY_STOPPED, "")
-        return "Stopping", why, STOPPING.get(why, "The programs are being ended."), ()
+        return _stopping(workspace, observed, now)
     if before.phase == "Failed":
         return "Failed", before.reason, before.message, before.log
-    notebook = next((i for i in observed.of("notebook") if not i.terminating), None)
-    was_ready = any(entry.phase == "Ready" for entry in before.history)
-    if notebook is not None and notebook.ready and observed.reachable:
+    notebook = _notebook(observed)
+    if notebook and notebook.ready and not notebook.reason and observed.reachable and not observed.ending:
         return "Ready", "", "", ()
-    if not was_ready:
-        failure = _failure(workspace, notebook, now)
-        if failure:
-            return failure
-    log = notebook.log if notebook else ()
+    was_ready = any(entry.phase == "Ready" for entry in before.history)
+    failure = None if was_ready else _failure(workspace, notebook, now)
+    return failure or _starting(workspace, observed, notebook, was_ready, now)
+
+
+def _notebook(observed: Observed) -> Instance | None:
+    """The notebook; one that is being ended counts only for as long as something is wrong with it."""
+    notebooks = sorted(observed.of("notebook"), key=lambda instance: instance.terminating)
+    return next((i for i in notebooks if not i.terminating or i.reason), None)
+
+
+def _stopping(
+    workspace: Workspace, observed: Observed, now: datetime
+) -> tuple[Phase, str, str, tuple[str, ...]]:
+    why = workspace.metadata.annotations.get(WHY_STOPPED, "")
+    message = STOPPING.get(why, "The programs are being ended.")
+    if observed.stuck and now - (workspace.metadata.deletion_timestamp or now) >= STUCK_AFTER:
+        return "Stopping", "Stuck", f"{message} {observed.stuck}"[:MOST_LETTERS], ()
+    return "Stopping", why, message, ()
+
+
+def _starting(
+    workspace: Workspace, observed: Observed, notebook: Instance | None, was_ready: bool, now: datetime
+) -> tuple[Phase, str, str, tuple[str, ...]]:
+    """What a workspace waits for that is not ready yet, or no longer."""
+    if observed.ending:
+        message = "Somebody deleted the workspace's namespace; it is made again as soon as that is done."
+        last = workspace.status.history[-1:]
+        since = last[0].at if last and last[0].reason == "NamespaceDeleted" else now
+        late = f" {observed.stuck}" if observed.stuck and now - since >= STUCK_AFTER else ""
+        return "Starting", "NamespaceDeleted", f"{message}{late}"[:MOST_LETTERS], ()
     if notebook is None:
-        return "Starting", "Preparing", "Making the folder and the keys.", ()
+        if was_ready:
+            return "Starting", "RestartingNotebook", "The notebook is gone and is being made again.", ()
+        return "Starting", "Preparing", "Making a place of its own, and its keys.", ()
+    if notebook.reason:
+        return "Starting", notebook.reason, notebook.message[:MOST_LETTERS], notebook.log
     if notebook.ready:
         return "Starting", "OpeningRoute", "JupyterLab is up; waiting for it to answer at its address.", ()
     if was_ready:
-        return "Starting", "RestartingNotebook", "The notebook ended and is being started again.", log
+        message = "The notebook ended and is being started again."
+        return "Starting", "RestartingNotebook", message, notebook.log
     if notebook.message:
-        return "Starting", "StartingNotebook", notebook.message, log
+        return "Starting", "StartingNotebook", notebook.message[:MOST_LETTERS], notebook.log
     fetching = "Fetching the course material and starting" if workspace.spec.content else "Starting"
     return "Starting", "StartingNotebook", f"{fetching} JupyterLab.", ()
 
@@ -99,16 +136,23 @@ def _failure(
     workspace: Workspace, notebook: Instance | None, now: datetime
 ) -> tuple[Phase, str, str, tuple[str, ...]] | None:
     """Why a launch is given up, if it is."""
+    log = notebook.log if notebook else ()
     if notebook is not None and notebook.restarts >= MOST_RESTARTS:
         message = (
             f"JupyterLab ended {notebook.restarts} times while it was starting; its last lines are below."
         )
-        return "Failed", "NotebookCrashed", message, notebook.log
+        if notebook.reason:
+            message = f"{message} {notebook.message}"[:MOST_LETTERS]
+        return "Failed", "NotebookCrashed", message, log
     created = workspace.metadata.creation_timestamp or now
     patience = workspace.spec.settings.launch_timeout
     if now - created > timedelta(seconds=patience):
-        message = f"JupyterLab did not answer within {patience} seconds. Try again."
-        return "Failed", "LaunchTimeout", message, notebook.log if notebook else ()
+        before = workspace.status
+        why = notebook.message if notebook else ""
+        why = why or ("" if before.reason in STEPS else before.message)
+        message = f"JupyterLab did not answer within {patience} seconds"
+        message = f"{message}: {why}"[:MOST_LETTERS] if why else f"{message}. Try again."
+        return "Failed", "LaunchTimeout", message, log
     return None
 
 
@@ -135,11 +179,31 @@ def _cluster(
 
 
 def _trouble(observed: Observed, name: str, title: str) -> str:
+    """What is wrong with a cluster's programs: one sentence for each thing, however many have it."""
+    told: dict[str, str] = {}
     for instance in (*observed.of(f"{name}-scheduler"), *observed.of(f"{name}-worker")):
-        if instance.restarts >= MOST_RESTARTS and not instance.ready and not instance.terminating:
+        sentence = _sentence(instance, title)
+        if sentence:
             last = f" Its last line: {instance.log[-1]}" if instance.log else ""
-            return f"The {title} program {instance.name} ended {instance.restarts} times.{last}"[:1000]
+            told.setdefault(instance.reason, sentence + last)
+    return " ".join(told.values())[:MOST_LETTERS]
+
+
+def _sentence(instance: Instance, title: str) -> str:
+    if instance.reason:
+        return instance.message
+    if instance.restarts >= MOST_RESTARTS and not instance.ready and not instance.terminating:
+        return f"The {title} program {instance.name} ended {instance.restarts} times."
     return ""
+
+
+def _replicas(
+    workspace: Workspace, clusters: Mapping[str, ClusterStatus], unavailable: Mapping[str, str]
+) -> int:
+    """What became of `spec.workers`, so that an autoscaler compares like with like; 0 if none follows."""
+    following = (name for name, asked in workspace.spec.clusters.items() if asked.workers is None)
+    ready = [clusters[name].ready for name in following if name in clusters and name not in unavailable]
+    return min(ready, default=0)
 
 
 def _endpoints(workspace: Workspace, observed: Observed) -> dict[str, str]:
@@ -178,6 +242,17 @@ def last_activity(workspace: Workspace, observed: Observed, now: datetime) -> da
     return latest
 
 
+def _click(workspace: Workspace, now: datetime) -> tuple[HistoryEntry, ...]:
+    """How the history of a workspace begins whose first status was dropped, as Kubernetes does.
+
+    There the time of creation is in whole seconds; when it was first asked for is told to the microsecond.
+    """
+    created = workspace.metadata.creation_timestamp or now
+    asked = workspace.spec.touched
+    exact = asked if created <= asked < created + timedelta(seconds=1) else created
+    return (HistoryEntry(phase="Queued", at=min(exact, now)),)
+
+
 def _history(
     before: tuple[HistoryEntry, ...], phase: Phase, reason: str, now: datetime
 ) -> tuple[HistoryEntry, ...]:
@@ -190,3 +265,10 @@ def _history(
     older, newer = entries[: 2 - MOST_HISTORY], entries[2 - MOST_HISTORY :]
     ready = next((entry for entry in older if entry.phase == "Ready"), None)
     return (older[0], *((ready,) if ready else ()), *newer)
+
+
+def not_accepted(workspace: Workspace, why: str, now: datetime) -> Status:
+    """What to tell of a hand-written object that asks for what it may not have."""
+    before = workspace.status.history or _click(workspace, now)
+    history = _history(before, "Failed", "NotAccepted", now)
+    return Status(phase="Failed", reason="NotAccepted", message=why[:MOST_LETTERS], history=history)

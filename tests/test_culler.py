@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from hub.culler import FAILED_KEPT, next_look, verdict
-from hub.model import Status
-from tests.builders import NOW, been, idle_notebook, make_workspace, notebook, saw, says, seconds
+from hub.model import KubernetesSettings, Status, replace
+from hub.observed import Observed
+from tests.builders import NOW, SETTINGS, been, idle_notebook, make_workspace, notebook, saw, says, seconds
 
 READY = been("Queued", "Starting", "Ready")
 IDLE = saw(notebook(), notebook=idle_notebook())
@@ -65,3 +66,25 @@ def test_the_verdict(workspace, seen, after, why):
 def test_the_next_look_is_in_time(after, deadline, look):
     workspace = make_workspace(status=Status(idle_deadline=deadline))
     assert next_look(workspace, NOW + after) == look
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "seen", "why"),
+    [
+        ("relaunch", READY, saw(notebook(), ending=True), ""),
+        ("relaunch", READY, Observed(), ""),
+        ("remove", READY, saw(notebook()), ""),
+        ("remove", READY, saw(notebook(), ending=True), "lost"),
+        ("remove", READY, Observed(), "lost"),
+        ("remove", been("Queued", "Starting"), Observed(), ""),
+        ("remove", been("Queued", "Starting"), saw(ending=True), "lost"),
+    ],
+)
+def test_a_namespace_that_somebody_deleted_comes_back_unless_the_profile_says_no(policy, status, seen, why):
+    settings = replace(SETTINGS, kubernetes=KubernetesSettings(namespace_lost=policy))
+    assert verdict(make_workspace(status=status, settings=settings), seen, NOW) == why
+
+
+def test_an_end_is_looked_at_often():
+    assert next_look(make_workspace(deleting=True), NOW) == 5
+    assert next_look(make_workspace(status=been("Ready", "Starting/NamespaceDeleted")), NOW) == 5

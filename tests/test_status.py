@@ -10,7 +10,7 @@ import pytest
 from hub.clusters.base import ClusterState, WorkerState
 from hub.model import ClusterStatus, Content, HistoryEntry, Status, replace
 from hub.observed import Observed
-from hub.status import MOST_HISTORY, MOST_RESTARTS, busy, last_activity, status
+from hub.status import MOST_HISTORY, MOST_RESTARTS, STUCK_AFTER, busy, last_activity, status
 from tests.builders import (
     NAME,
     NOW,
@@ -32,6 +32,7 @@ FAILED = been(
     "Queued", "Starting/StartingNotebook", "Failed/NotebookCrashed", message="It crashed.", log=("a", "b")
 )
 STARTING = notebook(ready=False)
+NO_IMAGE = notebook(ready=False, running=False, reason="ImageMissing", message="There is no image x.")
 CRASHING = notebook(ready=False, restarts=MOST_RESTARTS, log=("last words",), message="It ended.")
 LATE = NOW + seconds(301)
 IN_TIME = NOW + seconds(300)
@@ -46,7 +47,7 @@ def told(
 # Phases.
 
 PHASES = {
-    "nothing is there yet": (QUEUED, saw(), NOW, "Starting/Preparing", "Making the folder"),
+    "nothing is there yet": (QUEUED, saw(), NOW, "Starting/Preparing", "Making a place"),
     "the notebook starts": (QUEUED, saw(STARTING), NOW, "Starting/StartingNotebook", "Starting JupyterLab."),
     "it is up": (QUEUED, saw(notebook()), NOW, "Starting/OpeningRoute", "JupyterLab is up;"),
     "it answers at its address": (QUEUED, saw(notebook(), reachable=True), NOW, "Ready/", ""),
@@ -109,7 +110,77 @@ PHASES = {
         "Starting/RestartingNotebook",
         "The notebook",
     ),
-    "one that was ready is gone": (WAS_READY, saw(), LATE, "Starting/Preparing", "Making the folder"),
+    "one that was ready is gone": (
+        WAS_READY,
+        saw(),
+        LATE,
+        "Starting/RestartingNotebook",
+        "The notebook is gone",
+    ),
+    "something with a name is wrong": (QUEUED, saw(NO_IMAGE), NOW, "Starting/ImageMissing", "There is no"),
+    "something is wrong with one that was ready": (
+        WAS_READY,
+        saw(NO_IMAGE),
+        LATE,
+        "Starting/ImageMissing",
+        "There is no image",
+    ),
+    "it answers, but its node is lost": (
+        WAS_READY,
+        saw(notebook(reason="NodeLost", message="Its machine is away."), reachable=True),
+        LATE,
+        "Starting/NodeLost",
+        "Its machine is away.",
+    ),
+    "it is being ended because its node is lost": (
+        WAS_READY,
+        saw(notebook(ready=False, terminating=True, reason="NodeLost", message="Its machine is away.")),
+        LATE,
+        "Starting/NodeLost",
+        "Its machine is away.",
+    ),
+    "another one is there already": (
+        WAS_READY,
+        saw(notebook(terminating=True, reason="NodeLost", message="Away."), notebook(), reachable=True),
+        LATE,
+        "Ready/",
+        "",
+    ),
+    "it takes too long, and why is known": (
+        QUEUED,
+        saw(NO_IMAGE),
+        LATE,
+        "Failed/LaunchTimeout",
+        "JupyterLab did not answer within 300 seconds: There is no image x.",
+    ),
+    "it takes too long, and why was known": (
+        been("Queued", "Starting/ImageMissing", message="There is no image x."),
+        saw(),
+        LATE,
+        "Failed/LaunchTimeout",
+        "JupyterLab did not answer within 300 seconds: There is no image x.",
+    ),
+    "it takes too long, and all went well before": (
+        been("Queued", "Starting/StartingNotebook", message="Starting JupyterLab."),
+        saw(STARTING),
+        LATE,
+        "Failed/LaunchTimeout",
+        "JupyterLab did not answer within 300 seconds. Try again.",
+    ),
+    "it ended too often, and why is known": (
+        QUEUED,
+        saw(notebook(ready=False, restarts=3, reason="OutOfMemory", message="It needs more memory.")),
+        NOW,
+        "Failed/NotebookCrashed",
+        "JupyterLab ended 3 times while it was starting; its last lines are below. It needs more memory.",
+    ),
+    "its namespace was deleted": (
+        WAS_READY,
+        saw(notebook(), reachable=True, ending=True),
+        LATE,
+        "Starting/NamespaceDeleted",
+        "Somebody deleted the workspace's namespace; it is made again as soon as that is done.",
+    ),
     "one that was ready is not reachable": (
         WAS_READY,
         saw(notebook()),
@@ -145,6 +216,11 @@ def test_course_material_is_spoken_of_when_there_is_some():
     [
         (QUEUED, saw(CRASHING), ("last words",)),
         (QUEUED, saw(notebook(ready=False, message="It ended.", log=("why",))), ("why",)),
+        (
+            WAS_READY,
+            saw(notebook(ready=False, reason="CrashLoop", message="It ends.", log=("why",))),
+            ("why",),
+        ),
         (WAS_READY, saw(CRASHING), ("last words",)),
         (QUEUED, saw(STARTING), ()),
         (FAILED, saw(), ("a", "b")),
@@ -169,6 +245,7 @@ def test_a_launch_whose_time_of_birth_is_not_known_does_not_take_too_long():
         ("", "The programs are being ended."),
         ("time", "Its time is up: the programs are being ended."),
         ("idle", "It was not used for a while: the programs are being ended."),
+        ("lost", "Somebody deleted its namespace: what is left is being removed."),
         ("other", "The programs are being ended."),
     ],
 )
@@ -177,12 +254,38 @@ def test_stopping_says_why(why, message):
     assert (now.phase, now.reason, now.message) == ("Stopping", why, message)
 
 
+@pytest.mark.parametrize(
+    ("waited", "stuck", "reason", "message"),
+    [
+        (STUCK_AFTER, "", "time", "ended."),
+        (STUCK_AFTER - seconds(1), "A volume is in use.", "time", "ended."),
+        (STUCK_AFTER, "A volume is in use.", "Stuck", "ended. A volume is in use."),
+    ],
+)
+def test_an_end_that_takes_long_says_what_it_waits_for(waited, stuck, reason, message):
+    ending = make_workspace(deleting=True, stopped="time", status=WAS_READY)
+    now = told(ending, saw(stuck=stuck), NOW + waited)
+    assert (now.phase, now.reason) == ("Stopping", reason)
+    assert now.message == f"Its time is up: the programs are being {message}"
+
+
+def test_a_namespace_that_somebody_deleted_and_that_does_not_go_says_why():
+    seen = saw(ending=True, stuck="A volume is in use.")
+    first = told(make_workspace(status=WAS_READY), seen)
+    again = make_workspace(status=first)
+    soon, late = (told(again, seen, NOW + STUCK_AFTER - seconds(left)) for left in (1, 0))
+    assert soon.message == first.message
+    assert late.message == f"{first.message} A volume is in use."
+    assert late.history == first.history
+
+
 def test_a_failed_launch_is_stopped_like_any_other():
     assert told(make_workspace(deleting=True, status=FAILED)).phase == "Stopping"
 
 
 # Clusters.
 
+QUOTA = {"reason": "QuotaExceeded", "message": "It is too much."}
 THREE = (scheduler(), worker(1), worker(2), worker(3))
 
 
@@ -221,6 +324,26 @@ def test_workers_of_all_clusters_are_summed_up():
     assert list(now.clusters) == ["dask", "spark"]
 
 
+@pytest.mark.parametrize(
+    ("clusters", "workers", "replicas"),
+    [
+        ({}, 0, 0),
+        ({"dask": 2, "spark": 1}, 3, 0),
+        ({"dask": None, "spark": 1}, 3, 2),
+        ({"dask": None, "spark": None}, 3, 1),
+        ({"dask": None, "ipyparallel": None}, 2, 2),
+    ],
+)
+def test_the_scale_is_that_of_the_clusters_that_follow_the_one_number(clusters, workers, replicas):
+    seen = saw(
+        *(scheduler(), worker(1), worker(2), scheduler("spark"), worker(1, "spark")),
+        clusters={"dask": says(dask(1), dask(2)), "spark": says(WorkerState("spark-worker-1"))},
+    )
+    now = told(make_workspace(clusters=clusters), seen, unavailable={"ipyparallel": "It is not installed."})
+    assert (now.workers, now.replicas) == (workers, replicas)
+    assert now.selector == f"podium.hub/workspace={NAME},podium.hub/role=worker"
+
+
 def test_a_framework_that_cannot_run_says_why():
     now = told(make_workspace(clusters={"spark": 1}), unavailable={"spark": "There is no Java."})
     assert now.clusters == {"spark": ClusterStatus(workers=1, message="There is no Java.")}
@@ -242,6 +365,18 @@ def test_a_failed_launch_has_no_clusters():
             "The Dask program dask-worker-2 ended 4 times. Its last line: No memory.",
         ),
         ((scheduler("spark", ready=False, restarts=3),), ""),
+        ((scheduler(), worker(1, ready=False, message="It ended.")), ""),
+        (
+            (scheduler(), worker(1, ready=False, **QUOTA), worker(2, running=False, **QUOTA)),
+            "It is too much.",
+        ),
+        (
+            (
+                scheduler(ready=False, reason="CrashLoop", message="It keeps ending.", log=("a", "No port.")),
+                *(worker(number, ready=False, **QUOTA) for number in (1, 2)),
+            ),
+            "It keeps ending. Its last line: No port. It is too much.",
+        ),
     ],
 )
 def test_a_program_that_keeps_ending_is_told(instances, message):
@@ -355,9 +490,27 @@ def test_a_long_history_keeps_the_click_and_that_it_was_ready_once(flaps_before)
     assert told(workspace, saw(STARTING), LATE).phase == "Starting", "so it does not fail like a launch"
 
 
-def test_a_workspace_without_a_history_gets_one():
-    assert told(make_workspace(status=Status())).history == (
-        HistoryEntry(phase="Starting", reason="Preparing", at=NOW),
+@pytest.mark.parametrize(
+    ("created", "touched", "clicked"),
+    [
+        (0, 0, 0),
+        (0, 0.6, 0.6),
+        (0, 1, 0),
+        (0, 60, 0),
+        (0, -1, 0),
+        (None, 0, 2),
+        (3, 3.5, 2),
+    ],
+)
+def test_a_workspace_without_a_history_gets_one_that_begins_with_the_click(created, touched, clicked):
+    workspace = make_workspace(
+        status=Status(),
+        created=None if created is None else NOW + seconds(created),
+        touched=NOW + seconds(touched),
+    )
+    assert told(workspace, at=NOW + seconds(2)).history == (
+        HistoryEntry(phase="Queued", at=NOW + seconds(clicked)),
+        HistoryEntry(phase="Starting", reason="Preparing", at=NOW + seconds(2)),
     )
 
 

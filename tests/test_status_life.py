@@ -31,6 +31,7 @@ NOTEBOOKS = st.builds(
     terminating=st.booleans(),
     restarts=st.integers(min_value=0, max_value=4),
     message=st.sampled_from(["", "It ended."]),
+    reason=st.sampled_from(["", "NodeLost"]),
 )
 OTHERS: st.SearchStrategy[Instance] = st.builds(scheduler, ready=st.booleans()) | st.builds(
     worker, st.integers(min_value=1, max_value=3), ready=st.booleans()
@@ -46,6 +47,7 @@ SEEN = st.builds(
     st.lists(NOTEBOOKS, max_size=1),
     st.lists(OTHERS, max_size=3),
     reachable=st.booleans(),
+    ending=st.booleans(),
     notebook=SAID,
     clusters=st.fixed_dictionaries({"dask": st.none() | st.builds(says, busy=st.booleans())}),
 )
@@ -94,6 +96,7 @@ def judge(before: Status, report: Status, seen: Observed, now: Any) -> None:
     if report.phase == "Ready":
         assert seen.ready("notebook")
         assert seen.reachable
+        assert not seen.ending
     if before.phase == "Failed":
         assert (report.phase, report.reason, report.message, report.log) == (
             "Failed",
