@@ -14,15 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from traitlets import Dict, Int, Unicode, default
+from traitlets import Dict, Enum, Int, Unicode, default
 from traitlets.config import Application, Config
 
 from hub import tools
+from hub.backends.kubernetes.names import Release
 from hub.errors import ConfigurationError
-from hub.ports import HOST
+from hub.ground import Ground, KubernetesGround, LocalGround
+from hub.kube.api import Api
+from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
 from hub.state import State, default_directory
-from hub.wiring import Hub
+from hub.wiring import Hub, Setup, run_controller, run_web
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +33,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 class Podium(Application):
     """A notebook with Dask, IPyParallel and Spark clusters, behind a proxy, at one click.
 
-    Without a command, podium serves on this machine until Ctrl-C.
+    Without a command, podium serves on this machine until Ctrl-C. `podium web` and `podium controller` are
+    its parts, for Kubernetes, where each may run several times.
     """
 
     name = "podium"
@@ -45,6 +49,34 @@ class Podium(Application):
         help="Directory for workspaces, keys and logs. Default: ~/.local/share/podium/<port>, so that hubs "
         "on different ports keep apart.",
     ).tag(config=True)
+    backend = Enum(
+        ("local", "kubernetes"),
+        "local",
+        help="What runs workspaces: processes of this machine, or pods of the cluster that KUBECONFIG names.",
+    ).tag(config=True)
+    namespace = Unicode(
+        "podium", help="On Kubernetes: the namespace of the Workspace objects and of Podium itself."
+    ).tag(config=True)
+    release = Unicode(
+        "podium",
+        help="On Kubernetes: tells the objects of this hub from those of another in the same cluster.",
+    ).tag(config=True)
+    image = Unicode(
+        "podium-workspace", help="On Kubernetes: what runs in workspaces whose profile names no image."
+    ).tag(config=True)
+    sign_in = Enum(
+        ("local", "guest"),
+        "local",
+        help="Who is who: the one person of this machine; or, for open demonstrations, every browser is "
+        "somebody of its own.",
+    ).tag(config=True)
+    proxy_api = Unicode(
+        "http://127.0.0.1:8001", help="For `podium controller`: the address of the proxy's REST API."
+    ).tag(config=True)
+    web_address = Unicode(
+        "http://127.0.0.1:8081", help="For `podium controller`: where the proxy finds the web tier."
+    ).tag(config=True)
+    web_port = Int(8081, min=1, max=65535, help="For `podium web`: where it listens.").tag(config=True)
     config_file = Unicode(
         "podium_config.py", help="Configuration file; without one, that of the checkout is read."
     ).tag(config=True)
@@ -53,11 +85,22 @@ class Podium(Application):
         "may run, of dask, ipyparallel and spark; clusters that start at launch, such as "
         "{'dask': {'workers': 4}}; workers for clusters that name no number; max_workers of each cluster; "
         "resources for the roles notebook, scheduler and worker, such as "
-        "{'worker': {'cpu': 1, 'memory': '1Gi'}}; content, git repositories such as "
+        "{'worker': {'cpu': 1, 'memory': '1Gi', 'gpu': 0, 'requests': {'cpu': 0.2}}}, of which gpu and "
+        "requests are for Kubernetes; content, git repositories such as "
         "[{'git': 'https://…', 'ref': 'main', 'path': 'tutorial'}]; wall_time, idle_time and launch_timeout "
-        "in seconds."
+        "in seconds; kubernetes, of: image_pull_policy; image_pull_secrets, names of Secrets that something "
+        "else puts into each namespace; node_selector; tolerations; priority_class; service_account, a name "
+        "and annotations; gpu_resource, such as amd.com/gpu; home, a claim for the notebook's home folder "
+        "such as {'size': '10Gi', 'storage_class': 'fast'}, which goes with the workspace; shared, volumes "
+        "that all pods read, such as [{'name': 'data', 'path': '/data', 'csi': {'driver': 'nfs.csi.k8s.io', "
+        "'attributes': {…}}}] or with a claim of a storage class; quota, hard limits of the namespace in "
+        "place of those that follow from the rest; network, such as {'internet': False, 'allow': "
+        "['10.1.2.3/32'], 'deny': []}; pod_patch, role to a patch of its pods, with named list items merged "
+        "by name, such as {'worker': {'spec': {'containers': [{'name': 'main', 'tty': True}]}}}."
     ).tag(config=True)
     raise_config_file_errors = True
+    part = ""
+    """What of it runs here: `web`, `controller`, or all, which is the empty word."""
 
     @default("log_level")
     def _default_log_level(self) -> int:
@@ -68,6 +111,8 @@ class Podium(Application):
         "ip": "Podium.ip",
         "state": "Podium.state",
         "config": "Podium.config_file",
+        "backend": "Podium.backend",
+        "namespace": "Podium.namespace",
         "log-level": "Podium.log_level",
     }
     flags = {}
@@ -81,6 +126,7 @@ class Podium(Application):
         """
         try:
             self.parse_command_line(argv)
+            self.part = self.extra_args.pop(0) if self.extra_args[:1] in (["web"], ["controller"]) else ""
             if self.extra_args:
                 raise ConfigurationError(f"There is no command {self.extra_args[0]!r}.", "See: podium --help")
             path = Path(self.config_file)
@@ -102,6 +148,10 @@ class Podium(Application):
                 f"Podium.ip: {self.ip} is not an address of the loopback network, 127.0.0.0/8.",
                 "On one machine podium serves one person, from that machine alone.",
             )
+        if self.part and self.backend != "kubernetes":
+            raise ConfigurationError(
+                f"podium {self.part}: parts run apart on Kubernetes only.", "Use --backend=kubernetes."
+            )
         return read_profiles(self.profiles)
 
     async def serve(self, profiles: Mapping[str, Profile]) -> None:
@@ -110,14 +160,29 @@ class Podium(Application):
         logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
         logging.getLogger("tornado.access").setLevel(logging.WARNING)
         state = State(Path(self.state) if self.state else default_directory(self.port))
-        state.open()
+        state.open(alone=not self.part)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, stop)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
             loop.add_signal_handler(signal.SIGHUP, _stop, stop)
-        await Hub(state, self.ip, self.port, profiles).run(stop)
+        key, token, ports = state.key(), state.token(), Ports()
+        ground = await self._ground(state, ports, profiles)
+        setup = Setup(state, key, token, ground, profiles, self.sign_in == "guest")
+        if self.part == "web":
+            await run_web(setup, self.ip, self.web_port, self.port, stop)
+        elif self.part == "controller":
+            public = f"http://{self.ip}:{self.port}"
+            await run_controller(setup, self.proxy_api, self.web_address, public, stop)
+        else:
+            await Hub(setup, self.ip, self.port, ports).run(stop)
+
+    async def _ground(self, state: State, ports: Ports, profiles: Mapping[str, Profile]) -> Ground:
+        if self.backend == "local":
+            return LocalGround(state, ports)
+        release = Release(self.release, self.namespace, self.image)
+        return KubernetesGround(await Api.connect(), release, profiles)
 
 
 def check_names(config: Config) -> None:

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 import aiohttp
 
-from hub import culler
+from hub import admission, culler
 from hub.backends.base import Backend
 from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState
 from hub.desired import context, desired
-from hub.errors import Conflict, NotFound
+from hub.errors import BadInput, Conflict, NotFound
 from hub.model import FINALIZER, FRAMEWORKS, FrameworkName, Workspace
 from hub.model import replace as change
 from hub.observed import Observed
 from hub.probe import Probe
 from hub.scaling import Assignment, assign
-from hub.status import WHY_STOPPED, status
+from hub.status import WHY_STOPPED, not_accepted, status
 from hub.store.base import Store
 from hub.workload import Workload
 from hub.workqueue import WorkQueue
@@ -59,6 +59,7 @@ class Controller:
         queue: names that want a look.
         hub_key: the secret that all others are derived from.
         now: the clock.
+        profiles: the names that objects written by hand may name.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Controller:
         queue: WorkQueue,
         hub_key: bytes,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        profiles: Container[str] = (),
     ) -> None:
         self._store = store
         self._backend = backend
@@ -77,6 +79,7 @@ class Controller:
         self._probe = probe
         self._queue = queue
         self._hub_key = hub_key
+        self._profiles = profiles
         self._now = now
         self._unseen: set[str] | None = None
 
@@ -135,6 +138,9 @@ class Controller:
         if workspace is None:
             await self._clear(name)
             return
+        if FINALIZER not in workspace.metadata.finalizers and not workspace.deleting:
+            await self._adopt(workspace)
+            return
         seen = await self._see(workspace)
         why = culler.verdict(workspace, seen, self._now())
         if why:
@@ -154,6 +160,18 @@ class Controller:
             self._queue.add_after(name, REACHED_AGAIN)
         self._queue.add_after(name, min(RESYNC, culler.next_look(workspace, self._now())))
 
+    async def _adopt(self, workspace: Workspace) -> None:
+        """Look after an object that somebody wrote by hand, or say why not."""
+        if workspace.status.phase == "Failed":
+            if culler.verdict(workspace, Observed(), self._now()):
+                await self._store.delete(workspace.name)
+            return
+        try:
+            await self._store.update(admission.adopt(workspace, self._profiles))
+        except BadInput as error:
+            report = not_accepted(workspace, f"{error.message} {error.hint}".strip(), self._now())
+            await self._store.update_status(change(workspace, status=report))
+
     async def _see(self, workspace: Workspace) -> Observed:
         observed = await self._backend.observe(workspace.name)
         here = context(workspace, self._hub_key)
@@ -169,7 +187,7 @@ class Controller:
             chosen.append(replace(workload, instances=assignment.instances))
             if assignment.drain:
                 drains[_framework(workload)] = assignment.drain
-        await self._backend.apply(workspace.name, chosen)
+        await self._backend.apply(workspace.name, chosen, workspace.spec.settings)
         for name, instances in drains.items():
             await self._drain(workspace, seen, name, instances)
 

@@ -5,6 +5,7 @@ Everything else in it belongs to the store and the backend. Nothing here may sta
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -39,8 +40,11 @@ class State:
         """Tells the processes of this hub from those of another on the same machine."""
         return hashlib.sha256(str(self.directory).encode()).hexdigest()[:16]
 
-    def open(self) -> None:
+    def open(self, alone: bool = True) -> None:
         """Make the directory and keep others out until this process ends.
+
+        Args:
+            alone: False for a part of a hub, whose other parts share the directory for its keys.
 
         Raises:
             ConfigurationError: when another hub uses it, or it cannot be made.
@@ -48,6 +52,8 @@ class State:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.directory.chmod(0o700)
+            if not alone:
+                return
             # Children must not inherit the lock, or it would outlive a hub that was killed.
             self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,12 +108,18 @@ class State:
         if path.exists():
             return path.read_text()
         assert callable(make)
-        value = str(make())
-        self._write(name, value)
-        return value
+        temporary = self._written(name, str(make()))
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)  # of two parts that start at once, one is first
+        temporary.unlink()
+        return path.read_text()
 
     def _write(self, name: str, value: str) -> None:
-        temporary = self.directory / f"{name}.new"
+        self._written(name, value).replace(self.directory / name)
+
+    def _written(self, name: str, value: str) -> Path:
+        """A file of mode 0600 beside the one of that name."""
+        temporary = self.directory / f"{name}.{os.getpid()}.new"
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(value)
-        temporary.replace(self.directory / name)
+        return temporary

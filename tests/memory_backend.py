@@ -12,6 +12,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hub.model import Settings
 from hub.observed import Instance, Observed
 from hub.workload import Workload
 
@@ -162,7 +163,9 @@ class MemoryBackend:
         instances = tuple(place.programs[key].instance for key in sorted(place.programs))
         return Observed(exists=True, instances=instances, addresses=dict(place.ports))
 
-    async def apply(self, name: str, workloads: Sequence[Workload]) -> None:
+    async def apply(
+        self, name: str, workloads: Sequence[Workload], settings: Settings | None = None
+    ) -> None:
         world = self._world
         if not workloads:
             if name in world.places:

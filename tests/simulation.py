@@ -270,9 +270,9 @@ class Watched(MemoryBackend):
         shown = {port: at for port, at in observed.addresses.items() if port not in self._simulation.hidden}
         return replace(observed, addresses=shown)
 
-    async def apply(self, name: str, workloads: Any) -> None:
+    async def apply(self, name: str, workloads: Any, settings: Any = None) -> None:
         self._simulation.check_no_loss(name, {i for workload in workloads for i in workload.instances})
-        await super().apply(name, workloads)
+        await super().apply(name, workloads, settings)
 
 
 @contextlib.asynccontextmanager

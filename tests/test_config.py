@@ -136,7 +136,7 @@ class TestNames:
         with pytest.raises(ConfigurationError) as raised:
             check_names(Config({"Podium": {"prot": 1}}))
         assert raised.value.message == "Podium.prot: there is no such setting."
-        assert raised.value.hint == "There are: config_file, ip, port, profiles, state."
+        assert raised.value.hint.startswith("There are: backend, config_file, image, ip, ")
 
     def test_every_known_one_is_let_by(self) -> None:
         names = ["config_file", "ip", "port", "profiles", "state", "log_level"]

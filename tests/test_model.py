@@ -74,6 +74,17 @@ GOOD = [
     (model.Count, 0),
     (model.Count, 1000),
     (model.Seconds, 60),
+    (model.ObjectName, "a.b-c.d1"),
+    (model.LabelKey, "example.org/My_key.1"),
+    (model.LabelKey, "pool"),
+    (model.LabelValue, ""),
+    (model.LabelValue, "A_b.c-1"),
+    (model.AbsolutePath, "/home/podium/data_1"),
+    (model.Cidr, "10.0.0.0/8"),
+    (model.Cidr, "fd00:ec2::254/128"),
+    (model.QuotaName, "count/jobs.batch"),
+    (model.Amount, "0"),
+    (model.Amount, "10Gi"),
 ]
 BAD = [
     (model.GitAddress, "--upload-pack=sh"),
@@ -105,6 +116,26 @@ BAD = [
     (model.Seconds, 59),
     (model.Cores, 0),
     (model.Cores, float("nan")),
+    (model.ObjectName, ""),
+    (model.ObjectName, "a..b"),
+    (model.ObjectName, "A"),
+    (model.ObjectName, "a\n"),
+    (model.LabelKey, "a/b/c"),
+    (model.LabelKey, "-a"),
+    (model.LabelKey, "a" * 64),
+    (model.LabelValue, "a b"),
+    (model.LabelValue, "a" * 64),
+    (model.AbsolutePath, "/"),
+    (model.AbsolutePath, "a/b"),
+    (model.AbsolutePath, "/a/../b"),
+    (model.AbsolutePath, "/a:b"),
+    (model.AbsolutePath, "/a//b"),
+    (model.Cidr, "10.0.0.0"),
+    (model.Cidr, "example.org/8"),
+    (model.QuotaName, "a b"),
+    (model.Amount, "-1"),
+    (model.Amount, "1 Gi"),
+    (model.Gpus, 17),
 ]
 
 
@@ -138,9 +169,14 @@ def test_a_name_with_a_line_end_is_refused():
 
 
 @pytest.mark.parametrize(
-    "kind", [model.RelativePath, model.GitRef, model.GitAddress, model.Word, model.Quantity]
+    "kind",
+    [
+        *(model.RelativePath, model.GitRef, model.GitAddress, model.Word, model.Quantity),
+        *(model.ObjectName, model.LabelKey, model.LabelValue, model.AbsolutePath),
+        *(model.Cidr, model.QuotaName, model.Amount),
+    ],
 )
-@pytest.mark.parametrize("hostile", ["a" * 24, "a/" * 12, "a." * 12, "https://aaaaaaaaaaaaaaaa"])
+@pytest.mark.parametrize("hostile", ["a" * 24, "a/" * 12, "a." * 12, "https://aaaaaaaaaaaaaaaa", "/a" * 12])
 def test_no_pattern_takes_long_to_refuse(kind, hostile):
     # 24 letters are enough to show a pattern that backtracks, and few enough to let this test end.
     before = time.process_time()

@@ -10,7 +10,9 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import secrets
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
@@ -26,6 +28,55 @@ class Person:
     """Somebody who is signed in."""
 
     name: str
+
+
+class SignIn(Protocol):
+    """A way to tell who is who."""
+
+    @property
+    def cookie_secret(self) -> str:
+        """Signs session cookies."""
+
+    def by_token(self, request: HTTPServerRequest) -> Person | None:
+        """The person, if the request carries an API token."""
+
+    def by_code(self, code: str) -> Person | None:
+        """The person, if the code is one that was given out."""
+
+    def by_account(self, request: HTTPServerRequest) -> Person | None:
+        """The person who opens a page and needs no more to be known."""
+
+    def by_session(self, name: bytes | None) -> Person | None:
+        """The person of a session cookie whose signature was checked."""
+
+
+@dataclass(frozen=True)
+class GuestSignIn:
+    """Sign-in for open demonstrations: every browser is somebody of its own, by its cookie alone.
+
+    Args:
+        token: the API's bearer token, for the one who runs the demonstration.
+        cookie_secret: signs session cookies.
+    """
+
+    token: str
+    cookie_secret: str
+
+    def by_token(self, request: HTTPServerRequest) -> Person | None:
+        """Whoever runs the demonstration, if the request carries the API token."""
+        return Person("instructor") if bears(request, self.token) else None
+
+    def by_code(self, code: str) -> Person | None:
+        """Nobody: there is no code."""
+        return None
+
+    def by_account(self, request: HTTPServerRequest) -> Person | None:
+        """Somebody new."""
+        return Person(f"guest-{secrets.token_hex(8)}")
+
+    def by_session(self, name: bytes | None) -> Person | None:
+        """The guest of a session cookie whose signature was checked."""
+        return Person(name.decode()) if name is not None and name.startswith(b"guest-") else None
 
 
 @dataclass(frozen=True)
@@ -50,8 +101,7 @@ class LocalSignIn:
 
     def by_token(self, request: HTTPServerRequest) -> Person | None:
         """The person, if the request carries the API token."""
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        return self.person if kind.lower() == "bearer" and same(token.strip(), self.token) else None
+        return self.person if bears(request, self.token) else None
 
     def by_code(self, code: str) -> Person | None:
         """The person, if the code is the one that was printed."""
@@ -75,6 +125,12 @@ class LocalSignIn:
     def by_session(self, name: bytes | None) -> Person | None:
         """The person of a session cookie whose signature was checked."""
         return self.person if name is not None and same(name.decode(), self.person.name) else None
+
+
+def bears(request: HTTPServerRequest, token: str) -> bool:
+    """Whether a request carries a bearer token. Source: RFC 6750, section 2.1."""
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+    return kind.lower() == "bearer" and same(given.strip(), token)
 
 
 def same(one: str, other: str) -> bool:

@@ -20,7 +20,7 @@ from hub.errors import Forbidden, NotFound, PodiumError, Unauthorized
 from hub.model import Workspace
 from hub.profiles import Profile
 from hub.store.base import Store
-from hub.web.auth import SESSION_COOKIE, LocalSignIn, Person, host_allowed, origin_allowed
+from hub.web.auth import SESSION_COOKIE, Person, SignIn, host_allowed, origin_allowed
 from hub.web.events import Watcher
 
 log = logging.getLogger("podium.web")
@@ -52,7 +52,7 @@ class Site:
     watcher: Watcher
     profiles: Mapping[str, Profile]
     unavailable: Mapping[str, str]
-    sign_in: LocalSignIn
+    sign_in: SignIn
     hub_key: bytes
     session: aiohttp.ClientSession
     own_port: Callable[[int], bool] | None

@@ -33,6 +33,9 @@ export function face({ metadata, status: { phase, history } }) {
   return phase === 'Starting' && history.some((entry) => entry.phase === 'Ready') ? 'Restarting' : phase;
 }
 
+/** The step that a reason belongs to: what keeps a notebook from starting is part of its start. */
+const step = (reason) => (STEPS.includes(reason) ? reason : 'StartingNotebook');
+
 /** The launch: each step with its state and seconds, whether it is over, and the seconds in all. */
 export function launch(history, now) {
   const end = history.findIndex((entry) => entry.phase === 'Ready' || entry.phase === 'Failed');
@@ -40,9 +43,10 @@ export function launch(history, now) {
   const at = (index) => (index < history.length ? Date.parse(history[index].at) : now);
   const seconds = {};
   path.forEach(({ reason }, index) => {
-    seconds[reason] = (seconds[reason] ?? 0) + (at(index + 1) - at(index)) / 1000;
+    const name = step(reason);
+    seconds[name] = (seconds[name] ?? 0) + (at(index + 1) - at(index)) / 1000;
   });
-  const current = STEPS.indexOf(path.at(-1)?.reason ?? '');
+  const current = STEPS.indexOf(step(path.at(-1)?.reason ?? ''));
   const ready = history[end]?.phase === 'Ready';
   const here = history[end]?.phase === 'Failed' ? 'failed' : 'now';
   const steps = STEPS.map((reason, index) => ({
@@ -85,6 +89,7 @@ export function warning(phase, wall, idle, idleTime) {
 /** The sentence below the headline. */
 function message(phase, status) {
   if (phase === 'Ready') return status.message || WELCOME;
+  if (phase === 'Queued') return status.message || 'Waiting to be started.';
   return phase === status.phase || phase === 'Restarting' ? status.message : 'The programs are being ended.';
 }
 

@@ -1,0 +1,74 @@
+"""`python -m bench [laptop] [storm] …`: everything, or what is named."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+from bench import laptop, netns, storm
+from hub.tools import CHECKOUT, ToolError
+from tests.cluster import binaries
+from tests.cluster.control_plane import COMPONENTS
+
+OUT = CHECKOUT / "artefacts" / "bench"
+
+
+def main() -> int:
+    """The command line. Returns its exit code: 0 done, 1 it cannot be measured here, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures, and asserts nothing.")
+    parser.add_argument("what", nargs="*", help="laptop, storm, or both if nothing is named")
+    parser.add_argument(
+        "--people", type=int, nargs="+", default=[100, 500], help="who launch at once, in a storm"
+    )
+    parser.add_argument("--only", choices=("launches",), help="of a storm, leave out the rest")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        if asked.inside:
+            return inside(asked.inside, asked.people, asked.only is None)
+        what = asked.what or ["laptop", "storm"]
+        if set(what) - {"laptop", "storm"}:
+            parser.error("there are laptop and storm")
+        if "laptop" in what:
+            laptop.main()
+        return outside(sys.argv[1:]) if "storm" in what else 0
+    except ToolError as error:
+        print(f"podium: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("podium: stopped.", file=sys.stderr)
+        return 130
+
+
+def outside(arguments: list[str]) -> int:
+    """Run a storm in a network of its own, and remove what it leaves."""
+    binaries.find(COMPONENTS)
+    folder = tempfile.mkdtemp(prefix="podium-bench-")
+    try:
+        return netns.run([sys.executable, "-m", "bench", *arguments, "--inside", folder])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def inside(folder: Path, people: list[int], more: bool) -> int:
+    """Measure, print, write."""
+    report = asyncio.run(storm.measure(folder, people, more))
+    report.write(OUT)
+    print(report.table())
+    print(f"\nAll of it is in {OUT}.")
+    return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""A whole site as real processes: a control plane with fake nodes, their pods' programs, the proxy, web, the controller.
+
+Nothing here may measure anything but what a process has used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+from hub import tools
+from hub.kube.api import Api
+from hub.ports import HOST, Ports
+from hub.state import State
+from hub.store import crd
+from hub.web.auth import derive
+from proxy.process import ERRORS
+from tests.cluster import binaries
+from tests.cluster.control_plane import COMPONENTS, ControlPlane
+from tests.cluster.program import Program
+
+RELEASE = "podium"
+PODS_OF_A_NODE = 1000
+CONFIG = """
+c = get_config()
+c.Podium.sign_in = "guest"
+c.Podium.proxy_api = "http://127.0.0.1:{proxy_api}"
+c.Podium.web_address = "http://127.0.0.1:{web}"
+c.Podium.web_port = {web}
+c.Podium.profiles = {{"class": {profile}}}
+"""
+PROFILE = {"title": "Class", "frameworks": ["dask"], "clusters": {"dask": {"workers": 2}}, "max_workers": 100}
+"""A notebook, a scheduler and two workers: four pods."""
+
+
+class Site:
+    """A cluster, and of Podium as much as was started. To be used in an `async with` statement.
+
+    Args:
+        folder: an empty folder of its own.
+        pods: how many there has to be room for.
+    """
+
+    api: Api
+
+    def __init__(self, folder: Path, pods: int) -> None:
+        self.folder = folder
+        self.cluster = ControlPlane(folder / "cluster", binaries.find(COMPONENTS))
+        self.programs: dict[str, Program] = {}
+        self._nodes = pods // PODS_OF_A_NODE + 2
+        self._ports = Ports()
+        self._port = {name: self._ports.take() for name in ("public", "proxy_api", "web")}
+        self._state = State(folder / "state")
+
+    async def __aenter__(self) -> Site:
+        try:
+            self.cluster.start()
+            self.cluster.add_nodes(self._nodes, cpu="10k", memory="100Ti", pods=PODS_OF_A_NODE)
+            self.cluster.kubectl("create", "namespace", RELEASE)
+            self.cluster.kubectl("apply", "--server-side", "-f", str(crd.FILE))
+            self.cluster.kubectl("wait", "--for=condition=Established", "crd/workspaces.podium.hub")
+            self.api = await Api.connect(self.cluster.kubeconfig)
+            self._run("pods", {}, "tests.cluster.fake_pods", f"--kubeconfig={self.cluster.kubeconfig}")
+            await self._said("pods", "Answering.")
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+        await self.api.close()
+
+    def _end(self) -> None:
+        for program in reversed(list(self.programs.values())):
+            program.stop()
+        self.cluster.stop()
+        self._ports.close()
+
+    @property
+    def url(self) -> str:
+        """The address that people open."""
+        return f"http://{HOST}:{self._port['public']}"
+
+    @property
+    def proxy_api(self) -> str:
+        """The address of the proxy's REST API."""
+        return f"http://{HOST}:{self._port['proxy_api']}"
+
+    @property
+    def proxy_token(self) -> str:
+        """What that asks for."""
+        return derive(self._state.key(), "proxy")
+
+    async def start(self) -> None:
+        """Start Podium and wait until it serves and acts."""
+        self._state.open(alone=False)
+        (self.folder / "podium_config.py").write_text(CONFIG.format(profile=PROFILE, **self._port))
+        self.start_proxy()
+        self.start_part("web")
+        self.start_controller()
+        await self._said("web", "listens")
+        await self.acting()
+
+    def start_proxy(self) -> None:
+        """Start a proxy, which has no routes."""
+        command = [
+            *("env", f"CONFIGPROXY_AUTH_TOKEN={self.proxy_token}", *tools.configurable_http_proxy()),
+            *("--ip", HOST, "--port", str(self._port["public"])),
+            *("--api-ip", HOST, "--api-port", str(self._port["proxy_api"])),
+            *("--error-path", str(ERRORS), "--log-level", "warn"),
+        ]
+        self.programs["proxy"] = Program(command, self.folder / "proxy.log")
+
+    def start_controller(self) -> None:
+        """Start a controller."""
+        self.start_part("controller")
+
+    async def acting(self) -> None:
+        """Wait until the controller that was started last acts."""
+        await self._said("controller", "This controller acts.")
+
+    def start_part(self, part: str) -> None:
+        """Start `podium web` or `podium controller`, with a clock on its loop; see `lateness_of`."""
+        env = {"KUBECONFIG": str(self.cluster.kubeconfig)}
+        options = [
+            *("--backend=kubernetes", f"--port={self._port['public']}", f"--namespace={RELEASE}"),
+            *(f"--state={self._state.directory}", f"--config={self.folder / 'podium_config.py'}"),
+        ]
+        (self.folder / f"{part}.log").unlink(missing_ok=True)
+        self._run(part, env, "bench.clock", str(self.clock(part)), part, *options)
+
+    def clock(self, part: str) -> Path:
+        """The file that a part's loop writes to."""
+        return self.folder / f"{part}.clock"
+
+    async def _said(self, name: str, what: str) -> None:
+        log = self.folder / f"{name}.log"
+        await self.until(f"{name} says {what}", lambda: what in log.read_text(), name)
+
+    async def until(self, what: str, true: Callable[[], bool], name: str = "") -> None:
+        """Look until something is true; raises RuntimeError when the program it depends on ends before."""
+        end = time.monotonic() + 60
+        while not true():
+            if name and not self.programs[name].running or time.monotonic() > end:
+                words = self.programs[name].last_words(30) if name else ""
+                raise RuntimeError(f"never: {what}\n{words}")
+            await asyncio.sleep(0.02)
+
+    def _run(self, name: str, env: Mapping[str, str], module: str, *arguments: str) -> None:
+        variables = [f"{key}={value}" for key, value in env.items()]
+        path = (
+            f"PYTHONPATH={os.pathsep.join([str(tools.CHECKOUT), str(tools.CHECKOUT / 'images/workspace')])}"
+        )
+        command = ["env", path, "PYTHONUNBUFFERED=1", *variables, sys.executable, "-m", module, *arguments]
+        self.programs[name] = Program(command, self.folder / f"{name}.log")
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of processor time that every program has used, and this one as `people`."""
+        pids = {name: program.pid for name, program in self.programs.items()} | self.cluster.pids
+        used = {
+            name: psutil.Process(pid).cpu_times() for name, pid in (pids | {"people": os.getpid()}).items()
+        }
+        return {name: times.user + times.system for name, times in used.items()}
