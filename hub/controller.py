@@ -89,7 +89,7 @@ class Controller:
             workspace.name for workspace in await self._store.list()
         } | await self._backend.names()
         for name in sorted(self._unseen):
-            self._queue.add(name)
+            self._queue.add(name, behind=True)
         self._seen("")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_store())
@@ -107,7 +107,7 @@ class Controller:
 
     async def _follow_store(self) -> None:
         async for event in self._store.watch():
-            self._queue.add(event.workspace.name)
+            self._queue.add(event.workspace.name, behind=not event.workspace.status.history)
 
     async def _follow_backend(self) -> None:
         async for name in self._backend.changes():

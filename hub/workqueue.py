@@ -18,6 +18,7 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, None] = OrderedDict()
+        self._behind: OrderedDict[str, None] = OrderedDict()
         self._active: set[str] = set()
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
@@ -25,16 +26,25 @@ class WorkQueue:
         self._filled = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._behind)
 
-    def add(self, name: str) -> None:
-        """Ask for a look at a name as soon as possible."""
+    def add(self, name: str, behind: bool = False) -> None:
+        """Ask for a look at a name as soon as possible.
+
+        Args:
+            behind: only when nothing else waits. What is begun is finished before something new is begun, so
+                that in a rush the first are served soon, and not all at the end.
+        """
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
         if name in self._active:
             self._again.add(name)
+        elif behind and name not in self._waiting:
+            self._behind[name] = None
+            self._filled.set()
         else:
+            self._behind.pop(name, None)
             self._waiting[name] = None
             self._filled.set()
 
@@ -50,10 +60,10 @@ class WorkQueue:
 
     async def get(self) -> str:
         """The next name; `done` has to be called when the look is over."""
-        while not self._waiting:
+        while not len(self):
             self._filled.clear()
             await self._filled.wait()
-        name, _ = self._waiting.popitem(last=False)
+        name, _ = (self._waiting or self._behind).popitem(last=False)
         self._active.add(name)
         return name
 

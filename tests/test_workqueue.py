@@ -192,3 +192,16 @@ def test_no_name_is_lost_and_none_is_given_twice(actions):
         assert owed <= set(await got(queue))
 
     simulate(dialogue())
+
+
+async def test_what_is_new_waits_behind_what_is_begun():
+    queue = WorkQueue()
+    queue.add("new", behind=True)
+    queue.add("newer", behind=True)
+    queue.add("begun")
+    queue.add("newer")
+    assert len(queue) == 3
+    assert [await queue.get() for _ in range(3)] == ["begun", "newer", "new"]
+    queue.add("begun", behind=True)
+    queue.done("begun")
+    assert await queue.get() == "begun", "and what is looked at now comes back"

@@ -32,7 +32,7 @@ c.Podium.profiles = {{
         "workers": 2,
         "max_workers": 6,
         "resources": {{"worker": {{"cpu": 1, "memory": "1Gi"}}}},
-        "content": [{{"git": "file://{course}"}}, {{"git": "file:///nowhere/at-all"}}],
+        "content": [{{"git": "{course}"}}, {{"git": "file:///nowhere/at-all"}}],
         "wall_time": 8 * HOUR,
         "idle_time": 2 * HOUR,
     }},
@@ -66,23 +66,26 @@ server = subprocess.Popen(command)
 print("server started")
 """
 COMPUTE = """
-import time, pathlib
-counts = pathlib.Path("counts"); counts.mkdir(exist_ok=True)
-def slow(x, folder=str(counts.resolve())):
-    import time, pathlib, uuid
+import time
+from distributed import get_worker
+def slow(x):
     time.sleep(0.25)
-    pathlib.Path(folder, f"{x}-{uuid.uuid4().hex}").touch()
+    get_worker().log_event("runs", x)
     return x * x
 kept = client.scatter({"key": "survives"})
 futures = client.map(slow, range(120), key=[f"slow-{x}" for x in range(120)])
-print("compute", sum(client.gather(futures)), kept["key"].result(), len(list(counts.iterdir())))
+print("compute", sum(client.gather(futures)), kept["key"].result(), len(client.get_events("runs")))
 """
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Course material in a git repository."""
-    folder = tmp_path_factory.mktemp("material") / "course"
+def course(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of course material in a git repository."""
+    return f"file://{make_course(tmp_path_factory.mktemp('material') / 'course')}"
+
+
+def make_course(folder: Path) -> Path:
+    """A git repository with a lesson in it."""
     folder.mkdir()
     (folder / "lesson.md").write_text("# Lesson one\n")
     git = ("git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org")
@@ -92,7 +95,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, course: Path) -> Iterator[RunningHub]:
+def hub(tmp_path_factory: pytest.TempPathFactory, course: str) -> Iterator[RunningHub]:
     with running_hub(tmp_path_factory.mktemp("story"), CONFIG.format(course=course)) as hub:
         yield hub
 

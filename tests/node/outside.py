@@ -6,6 +6,7 @@ Nothing here may change anything by itself.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from hub.tools import CHECKOUT, cache
 from tests.cluster.access import until
-from tests.cluster.enclosure import CGROUPS
+from tests.cluster.enclosure import CGROUPS, locked
 from tests.cluster.node import RealNode
 
 
@@ -35,8 +36,10 @@ class Outside:
         mounts = [line for line in self._said("cat /proc/mounts") if "/podium-node-" in line]
         seen["mounts"] = [line for line in mounts if self._own not in line]
         seen["rules"] = [line for line in self._said("iptables-save") if line[:1] not in "#:"]
-        seen["groups"] = {group.parent for group in CGROUPS.glob("*/podium-node-*/cgroup.procs")}
-        seen["folders"] = set((cache() / "nodes").iterdir())
+        folders = set((cache() / "nodes").iterdir())
+        lived_in = {folder.name for folder in folders if _is_lived_in(folder)}
+        groups = set(CGROUPS.glob("*/podium-node-*")) | set(CGROUPS.glob("podium-node-*"))
+        seen["left"] = {path for path in folders | groups if path.name not in lived_in}
         seen["processes"] = self.processes()
         return seen
 
@@ -55,14 +58,14 @@ class Outside:
     def node(self, *command: str) -> Iterator[subprocess.Popen[str]]:
         """Run a command on a node of its own."""
         whole = [*self._enter(), sys.executable, "-m", "tests.cluster.node", "--", *command]
-        with subprocess.Popen(whole, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(whole, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
             try:
                 yield process
             finally:
                 process.kill()
 
     def until_it_says(self, process: subprocess.Popen[str], word: str) -> None:
-        """Wait until a command says a word on a line of its own; raises AssertionError when it ends before."""
+        """Wait until a command says a word on a line of its own; it is an error to end before."""
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == word:
@@ -79,3 +82,14 @@ class Outside:
     def _said(self, command: str) -> list[str]:
         whole = [*self._enter(), *command.split()]
         return subprocess.run(whole, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _is_lived_in(folder: Path) -> bool:
+    """Whether a node is there, be it one that somebody else has on this machine."""
+    try:
+        with locked(folder, fcntl.LOCK_NB):
+            return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False

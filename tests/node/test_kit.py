@@ -179,6 +179,15 @@ class TestNothingIsLeft:
             assert process.wait() == 128 + number
         assert outside.look() == outside.was
 
+    def test_after_an_interrupt_which_the_command_answers(self, outside: Outside) -> None:
+        with outside.node(
+            "sh", "-c", "trap 'exit 5' INT; echo here; while true; do sleep 0.1; done"
+        ) as process:
+            outside.until_it_says(process, "here")
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait() == 5
+        assert outside.look() == outside.was
+
     def test_of_one_that_was_killed_after_the_next(self, outside: Outside) -> None:
         with outside.node("sh", "-c", "echo here; sleep 600") as process:
             outside.until_it_says(process, "here")

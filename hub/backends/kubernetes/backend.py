@@ -49,7 +49,6 @@ class KubernetesBackend:
         self._filled = asyncio.Event()
         self._cluster = Cluster(api, release, self._moved)
         self._refused: dict[tuple[str, str], tuple[str, str]] = {}
-        self._files: set[str] = set()
         self._logs: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._fetching: set[asyncio.Task[None]] = set()
 
@@ -95,7 +94,7 @@ class KubernetesBackend:
             del self._refused[key]
         try:
             for manifest in objects:
-                await self._ensure(place, manifest, making=wanted.keys() - place.pods.keys())
+                await self._ensure(place, manifest, bool(wanted.keys() - place.pods.keys()))
         except ApiError as error:
             self._refuse(name, "notebook", error)
             return
@@ -123,14 +122,12 @@ class KubernetesBackend:
         await self._delete(f"/api/v1/namespaces/{name}", {"preconditions": {"uid": namespace.metadata.uid}})
         place.ended.add(namespace.metadata.uid)
 
-    async def _ensure(self, place: Place, manifest: Manifest, making: set[str]) -> None:
+    async def _ensure(self, place: Place, manifest: Manifest, making: bool) -> None:
         """Make one of the objects that a namespace has besides its pods what it should be."""
         if manifest.kind == "Secret":
             # Nobody may list Secrets: whether there is one is asked by making it, before a pod needs it.
-            key = f"{place.name}/{manifest.name}"
-            if making and key not in self._files:
+            if making:
                 await self._create(place, manifest)
-                self._files.add(key)
             return
         present = place.objects.get((manifest.kind, manifest.name))
         if present is None:
@@ -227,7 +224,6 @@ class KubernetesBackend:
             self._refused[(name, key)] = (error.reason, error.message)
         else:
             self._refused[(name, key)] = refusal(key, error.status, error.message)
-            self._files = {file for file in self._files if not file.startswith(f"{name}/")}
 
     def _not_made(self, name: str, present: Mapping[str, Pod] | tuple[()]) -> list[Instance]:
         """What should be there, but was refused."""

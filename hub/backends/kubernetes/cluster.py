@@ -171,6 +171,8 @@ class Cluster:
             self._forget(place)
         else:
             edits = tuple(sorted((m.manager, m.time) for m in meta.managed_fields if _somebody_else(m)))
+            if kind == "PersistentVolumeClaim":
+                edits = ()  # Kubernetes writes to it when it is bound, and nobody can change what it asks for
             place.objects[key] = Present(meta.uid, meta.annotations.get(HASH, ""), edits)
         if known is not None and known != place.objects.get(key):
             self._moved(place.name)

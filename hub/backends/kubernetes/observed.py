@@ -237,7 +237,7 @@ def trouble(pod: Pod, away: bool) -> tuple[str, str]:
         code = last.exit_code if last else 0
         return "CrashLoop", (
             f"{who[:1].upper()}{who[1:]} ended {pod.container.restart_count} times, last with exit code "
-            f"{code}; it is tried again, and its last lines are below."
+            f"{code}; it is tried again."
         )
     if waiting is not None and waiting.reason not in ("", "ContainerCreating", "PodInitializing"):
         return "CannotStart", (
@@ -285,13 +285,13 @@ def refusal(instance_name: str, status: int, message: str) -> tuple[str, str]:
 
 
 def missing(message: str) -> str:
-    """What the scheduler found missing, without its advice on preemption.
+    """What the scheduler found missing, without its advice on claims and preemption.
 
     >>> missing("0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: …")
     '2 Insufficient cpu'
     """
-    told = message.partition(" preemption:")[0]
-    return _short(told.partition("nodes are available: ")[2] or told)
+    told = message.partition("nodes are available: ")[2] or message
+    return _short(told.partition(". ")[0])
 
 
 def subject(name: str) -> str:
