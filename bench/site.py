@@ -23,6 +23,7 @@ from hub.store import crd
 from hub.web.auth import derive
 from proxy.process import ERRORS
 from tests.cluster import binaries
+from tests.cluster.access import until
 from tests.cluster.control_plane import COMPONENTS, ControlPlane
 from tests.cluster.program import Program
 
@@ -65,7 +66,7 @@ class Site:
             self.cluster.add_nodes(self._nodes, cpu="10k", memory="100Ti", pods=PODS_OF_A_NODE)
             self.cluster.kubectl("create", "namespace", RELEASE)
             self.cluster.kubectl("apply", "--server-side", "-f", str(crd.FILE))
-            self.cluster.kubectl("wait", "--for=condition=Established", "crd/workspaces.podium.hub")
+            until("Workspaces can be made", self._established)
             self.api = await Api.connect(self.cluster.kubeconfig)
             self._run("pods", {}, "tests.cluster.fake_pods", f"--kubeconfig={self.cluster.kubeconfig}")
             await self._said("pods", "Answering.")
@@ -85,6 +86,11 @@ class Site:
             program.stop()
         self.cluster.stop()
         self._ports.close()
+
+    def _established(self) -> bool:
+        status = self.cluster.get("crd", "workspaces.podium.hub").get("status", {})
+        conditions = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+        return conditions.get("Established") == "True"
 
     @property
     def url(self) -> str:
@@ -165,9 +171,14 @@ class Site:
         self.programs[name] = Program(command, self.folder / f"{name}.log")
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of processor time that every program has used, and this one as `people`."""
+        """Seconds of processor time that every program has used, and this one as `people`.
+
+        `everything` is what the machine has, and `idle` what of that nobody used.
+        """
         pids = {name: program.pid for name, program in self.programs.items()} | self.cluster.pids
         used = {
             name: psutil.Process(pid).cpu_times() for name, pid in (pids | {"people": os.getpid()}).items()
         }
-        return {name: times.user + times.system for name, times in used.items()}
+        whole = psutil.cpu_times()
+        idle = {"idle": whole.idle + whole.iowait, "everything": sum(whole[:8])}
+        return {name: times.user + times.system for name, times in used.items()} | idle

@@ -28,7 +28,9 @@ def _is_command(arguments: list[str]) -> bool:
 
 
 def _commands() -> frozenset[str]:
-    return frozenset({"launch", "list", "open", "scale", "extend", "stop", "profiles", "completion"})
+    return frozenset(
+        {"launch", "list", "open", "scale", "extend", "stop", "profiles", "doctor", "completion"}
+    )
 
 
 if __name__ == "__main__":

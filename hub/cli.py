@@ -252,6 +252,21 @@ def profiles(here: Here, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--namespace", help="Namespace that Podium itself lives in; the configured one if left out.")
+@click.option("--profile", help="The profile to try; the first one of the menu if left out.")
+@click.option("--config", help="Configuration file; found as podium finds it if left out.")
+def doctor(namespace: str | None, profile: str | None, config: str | None) -> None:
+    """Tell whether the cluster that KUBECONFIG names has all that Podium needs.
+
+    It starts two small pods in a namespace of their own, which is removed again. Exit code 1: something is
+    missing, and it was said what to do.
+    """
+    from hub.doctor.command import run  # which needs all of the hub
+
+    raise SystemExit(run(config, namespace, profile))
+
+
+@cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell: eval "$(podium completion bash)"."""

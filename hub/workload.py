@@ -7,7 +7,7 @@ A command, an environment value or a file may hold references that only a backen
     @{files}                        the folder that holds this workload's own files
     @{instance}                     the instance's name, such as dask-worker-3
     @{host}                         the address at which others reach this instance
-    @{dask-scheduler.host}          the address of another workload
+    @{dask-scheduler.host}          the address of another workload, or a name for it that holds in itself too
     @{dask-scheduler.comm}          a port of another workload (or of this one), by its name
 
 `render` fills them in. All instances of a workload share its files, so that a file may hold neither

@@ -53,7 +53,7 @@ EVERYTHING: dict[str, Any] = {
                     "containers": [{"name": "main", "env": [{"name": "OMP_NUM_THREADS", "value": "4"}]}],
                     "volumes": [{"name": "scratch", "emptyDir": {"medium": "Memory"}}],
                 },
-            }
+            },
         },
     },
 }

@@ -62,7 +62,9 @@ class Spark(Framework):
             command=(
                 *("python", "-m", "podium_workspace.spark_scheduler"),
                 *("--host", "@{host}", "--port", "@{spark-scheduler.dashboard}"),
-                *("--rpc-port", "@{spark-scheduler.rpc}", "--ui-port", "@{spark-scheduler.ui}"),
+                # Where others reach it, now and when it runs elsewhere; to itself that is its own address.
+                *("--rpc-host", "@{spark-scheduler.host}", "--rpc-port", "@{spark-scheduler.rpc}"),
+                *("--ui-port", "@{spark-scheduler.ui}"),
                 *("--prefix", self.route(context), "--files", "@{files}/spark"),
             ),
             env=environment() | DAEMON,
@@ -78,11 +80,6 @@ class Spark(Framework):
         """The workers; each is one executor's size, and told apart by the address it has for itself."""
         resources = context.settings.resources.worker
         # Worker ids lead back to instances: the name, then when and where it was started.
-        own = {
-            "spark.worker.cleanup.enabled": "true",
-            # A master that is started again elsewhere has another address, but the same name.
-            "spark.worker.preferConfiguredMasterAddress": "true",
-        }
         ids = {"SPARK_WORKER_OPTS": "-Dspark.worker.idPattern=@{instance}.%s.%s.%d"}
         return Workload(
             name="spark-worker",
@@ -96,7 +93,7 @@ class Spark(Framework):
                 *("--work-dir", f"{SCRATCH}/work/@{{instance}}"),
             ),
             env=environment() | DAEMON | ids,
-            files=files(context, own, "warn") | token_file(context),
+            files=files(context, {"spark.worker.cleanup.enabled": "true"}, "warn") | token_file(context),
             resources=resources,
             replicas=replicas,
             leave=self.leave(context),

@@ -1,1 +1,1 @@
-"""`podium doctor`: whether a cluster has what the Kubernetes backend needs, and what to do where it has not."""
+"""`podium doctor`: whether a cluster has what Podium needs, and what to do where it has not."""

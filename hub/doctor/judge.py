@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from hub.doctor.rights import Right
-from hub.model import Settings, Toleration, mebibytes
 from hub.profiles import Profile
 
 Level = Literal["good", "bad", "unknown"]
@@ -37,27 +36,6 @@ class Finding:
     title: str
     message: str
     hint: str = ""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A node, as far as it matters for placing pods.
-
-    Args:
-        name: the node's.
-        ready: whether its kubelet says that it is.
-        cordoned: whether it takes no new pods.
-        labels: as node selectors see them.
-        taints: key, value and effect of each.
-        offers: resource, such as `cpu` in cores or `memory` in bytes, to how much of it pods may have.
-    """
-
-    name: str
-    ready: bool = True
-    cordoned: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: Sequence[tuple[str, str, str]] = ()
-    offers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,7 +101,7 @@ def custom_resource(found: Mapping[str, Any] | None, ours: Mapping[str, Any]) ->
 
     Args:
         found: the definition as the server has it, or None when there is none.
-        ours: the definition of this version.
+        ours: the definition of this version, as JSON.
     """
     title, hint = "Workspaces", "kubectl apply --server-side -f helm/crds/workspaces.yaml"
     if found is None:
@@ -132,8 +110,7 @@ def custom_resource(found: Mapping[str, Any] | None, ours: Mapping[str, Any]) ->
     if not any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
         said = "; ".join(c.get("message", "") for c in conditions if c["status"] == "False")
         return Finding("bad", title, f"are not served: {said or 'nobody says why'}.", hint)
-    served, wanted = found["spec"]["versions"], ours["spec"]["versions"]
-    if not _contains(served, wanted):
+    if _plain(found["spec"]["versions"]) != _plain(ours["spec"]["versions"]):
         return Finding("bad", title, "are defined by another version of Podium.", hint)
     return Finding("good", title, "are known to the cluster, as this version defines them.")
 
@@ -146,55 +123,24 @@ def release_namespace(name: str, exists: bool) -> Finding:
     return Finding("bad", "Namespace", f"there is no {name}, where the Workspace objects are to be.", hint)
 
 
-def machines(found: Sequence[Machine], settings: Settings) -> Finding:
-    """Whether for each role there is a node that it fits on, were it empty.
-
-    Args:
-        found: all nodes.
-        settings: of the profile.
-    """
-    title, own = "Nodes", settings.kubernetes
-    usable = [
-        machine
-        for machine in found
-        if machine.ready
-        and not machine.cordoned
-        and own.node_selector.items() <= machine.labels.items()
-        and all(any(_tolerates(one, *taint) for one in own.tolerations) for taint in _hard(machine))
-    ]
-    if not usable:
-        return Finding(
-            "bad",
-            title,
-            f"none of {len(found)} takes pods of this profile.",
-            "Look at kubectl get nodes; then at node_selector and tolerations of the profile.",
-        )
-    for role in ("notebook", "scheduler", "worker"):
-        wanted = _wanted(settings, role)
-        if not any(_fits(wanted, machine) for machine in usable):
-            text = ", ".join(f"{_amount(name, number)}" for name, number in wanted.items())
-            return Finding(
-                "bad",
-                title,
-                f"not one of {len(usable)} is large enough for a {role}, which asks for {text}.",
-                f"Add larger nodes, or lower resources.{role} of the profile.",
-            )
-    return Finding("good", title, f"{len(usable)} of {len(found)} take pods of this profile, of every role.")
-
-
-def storage(classes: Mapping[str, bool], menu: Sequence[Profile]) -> Finding:
-    """Whether every claim of a profile can be met.
-
-    Args:
-        classes: the name of each storage class, and whether it is the default.
-        menu: all profiles.
-    """
-    title = "Storage"
+def claimed(menu: Sequence[Profile]) -> dict[str, str]:
+    """The storage classes that profiles claim from, empty for the default, and the name of one that does."""
     wanted: dict[str, str] = {}
     for profile in menu:
         own = profile.kubernetes
         claims = [own.home, *(volume.claim for volume in own.shared)]
         wanted |= {claim.storage_class or "": profile.name for claim in claims if claim is not None}
+    return wanted
+
+
+def storage(classes: Mapping[str, bool], wanted: Mapping[str, str]) -> Finding:
+    """Whether every claim of a profile can be met.
+
+    Args:
+        classes: the name of each storage class, and whether it is the default.
+        wanted: as `claimed` found it.
+    """
+    title = "Storage"
     if not wanted:
         return Finding("good", title, "no profile claims any; homes go with their pods.")
     for name, profile_name in wanted.items():
@@ -222,7 +168,9 @@ def restricted(refusal: str) -> Finding:
     if "violates PodSecurity" in refusal:
         return Finding("good", title, "privileged pods are refused.")
     if refusal:
-        return Finding("unknown", title, f"{UNKNOWN}a privileged pod is refused for something else: {refusal}")
+        return Finding(
+            "unknown", title, f"{UNKNOWN}a privileged pod is refused for something else: {refusal}"
+        )
     hint = "Enable the admission plugin PodSecurity of the API server, which is on by default."
     return Finding("bad", title, "a privileged pod would be accepted in a workspace.", hint)
 
@@ -256,7 +204,10 @@ def network(reached: Reached, service: str) -> list[Finding]:
     if reached.resolved:
         findings.append(Finding("good", "DNS", f"the name of a Service, {service}, is {reached.resolved}."))
     else:
-        hint = "Look at the cluster's DNS pods in kube-system; and whether DNS is at one of PRIVATE addresses."
+        hint = (
+            "Look at the cluster's DNS: it has to run as pods, or at private addresses or 169.254.20.10, "
+            "on port 53 or 5353."
+        )
         findings.append(Finding("bad", "DNS", f"the name of a Service cannot be found: {reached.why}", hint))
     if not reached.open:
         hint = "Look at the network plugin: pods have to reach each other where a policy lets them."
@@ -279,47 +230,15 @@ def network(reached: Reached, service: str) -> list[Finding]:
     return [*findings, Finding("bad", "Network policies", text, hint)]
 
 
-def _contains(found: Any, wanted: Any) -> bool:
-    """Whether there is all that is wanted, and in lists nothing more; the server adds fields of its own."""
-    if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(
-            _contains(found.get(name, _ABSENT.get(name)), item) for name, item in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return (
-            isinstance(found, list)
-            and len(found) == len(wanted)
-            and all(_contains(there, here) for there, here in zip(found, wanted, strict=True))
-        )
-    return bool(found == wanted)
-
-
-_ABSENT: Mapping[str, Any] = {"priority": 0, "required": [], "default": {}}
-"""What the server leaves out of what it was given."""
-
-
-def _hard(machine: Machine) -> list[tuple[str, str, str]]:
-    return [taint for taint in machine.taints if taint[2] != "PreferNoSchedule"]
-
-
-def _tolerates(toleration: Toleration, key: str, value: str, effect: str) -> bool:
-    """Source: Kubernetes, "Taints and Tolerations"."""
-    if toleration.effect not in ("", effect) or toleration.key not in (None, key):
-        return False
-    return toleration.operator == "Exists" or (toleration.key is not None and toleration.value == value)
-
-
-def _wanted(settings: Settings, role: str) -> dict[str, float]:
-    """Resource to how much of it a pod of a role asks for, in cores, bytes and pieces."""
-    own = getattr(settings.resources, role)
-    cpu, memory = own.requested
-    gpus = {settings.kubernetes.gpu_resource: float(own.gpu)} if own.gpu else {}
-    return {"cpu": cpu, "memory": float(mebibytes(memory) * 2**20), **gpus}
-
-
-def _fits(wanted: Mapping[str, float], machine: Machine) -> bool:
-    return all(machine.offers.get(name, 0) >= number for name, number in wanted.items())
-
-
-def _amount(name: str, number: float) -> str:
-    return f"{number / 2**30:g} GiB of memory" if name == "memory" else f"{number:g} {name}"
+def _plain(versions: Any) -> Any:
+    """The versions of a definition without what the server leaves out of what it was given."""
+    return [
+        version
+        | {
+            "additionalPrinterColumns": [
+                {name: value for name, value in column.items() if value != 0}
+                for column in version.get("additionalPrinterColumns", [])
+            ]
+        }
+        for version in versions
+    ]

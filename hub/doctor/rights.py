@@ -24,7 +24,7 @@ EVERYWHERE: Mapping[str, str] = {
 """Resource to verbs, in all namespaces."""
 IN_RELEASE: Mapping[str, str] = {
     "workspaces.podium.hub": "get list watch patch delete",
-    "workspaces.podium.hub/status": "patch",
+    "workspaces.podium.hub/status": "update",
     "leases.coordination.k8s.io": "get create update",
 }
 """The same, in the namespace of the release."""

@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 PATIENCE = 15.0
@@ -32,23 +33,41 @@ def resolve(name: str, patience: float) -> tuple[str, str]:
         time.sleep(0.5)
 
 
-def reaches(address: str, port: int, expected: bool, patience: float) -> bool:
+def reaches(address: str, port: int, patience: float) -> bool:
     """Whether a connection can be made.
 
     Args:
-        expected: what is looked for until it comes.
         patience: seconds for which it is tried again.
     """
     end = time.monotonic() + patience
-    while True:
-        try:
-            socket.create_connection((address, port), timeout=CONNECT).close()
-            reached = True
-        except OSError:
-            reached = False
-        if reached == expected or time.monotonic() >= end:
-            return reached
+    while not _connects(address, port):
+        if time.monotonic() >= end:
+            return False
         time.sleep(0.5)
+    return True
+
+
+def leaks(address: str, ports: Iterable[int], patience: float) -> set[int]:
+    """The ports that can be connected to at every time.
+
+    Args:
+        patience: seconds for which it is tried again.
+    """
+    end = time.monotonic() + patience
+    left = set(ports)
+    while True:
+        left = {port for port in left if _connects(address, port)}
+        if not left or time.monotonic() >= end:
+            return left
+        time.sleep(0.5)
+
+
+def _connects(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=CONNECT).close()
+    except OSError:
+        return False
+    return True
 
 
 def look(
@@ -65,13 +84,13 @@ def look(
         patience: seconds for each.
     """
     resolved, why = resolve(name, patience)
+    service = bool(resolved) and reaches(resolved, opened, patience)
+    # Without it, that the others are not reached would say nothing of policies.
+    control = reaches(address, opened, patience)
+    left = leaks(address, (guarded, far), patience) if control else set()
     return {
-        "resolved": resolved,
-        "why": why,
-        "service": bool(resolved) and reaches(resolved, opened, True, patience),
-        "open": reaches(address, opened, True, patience),
-        "ingress": reaches(address, guarded, False, patience),
-        "egress": reaches(address, far, False, patience),
+        **{"resolved": resolved, "why": why, "service": service, "open": control},
+        **{"ingress": guarded in left, "egress": far in left},
     }
 
 

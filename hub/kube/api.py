@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -92,9 +93,15 @@ class Api:
     """
 
     def __init__(self, configuration: Any) -> None:
-        configuration.connection_pool_maxsize = 0  # watches hold connections; requests are counted here
         self._configuration = configuration
         self._rest = RESTClientObject(configuration)
+        # Watches hold connections, so their number has no limit; requests are counted by `_room`.
+        self._connector = aiohttp.TCPConnector(
+            ssl=self._rest.ssl_context, limit=0, enable_cleanup_closed=sys.version_info < (3, 12, 8)
+        )
+        # The client would look for ~/.netrc in a thread, for every single request. A proxy on the way to the
+        # API server is said in the kubeconfig file.
+        configuration.client_session_kwargs = {"connector": self._connector, "trust_env": False}
         self._pace = Pace(RATE, BURST)
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -155,7 +162,7 @@ class Api:
             await self._pace.turn()
             async with self._room:
                 response = await self._send(method, path, body, query, content_type, accept, TIMEOUT)
-                async with response:
+                with _given_up(response):
                     data = await response.read()
             if response.status < 400:
                 return data
@@ -178,22 +185,14 @@ class Api:
         """
         timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=silence)
         response = await self._send("GET", path, None, query, JSON, accept, timeout)
-        connection = response.connection
-        try:
+        with _given_up(response):
             if response.status >= 400:
                 raise _refusal(response.status, await response.read())
             yield response.content
-        finally:
-            # Nobody waits for the farewells of TLS on a connection that is given up in the middle.
-            if connection is not None and connection.transport is not None:
-                connection.transport.abort()
-            response.close()
 
     async def close(self) -> None:
         """End all connections."""
-        session = self._rest.pool_manager
-        if session is not None and session.connector is not None:
-            await session.connector.close(abort_ssl=True)
+        await self._connector.close(abort_ssl=True)
         await self._rest.close()
 
     async def _send(
@@ -214,6 +213,18 @@ class Api:
         response = answer.response
         assert isinstance(response, aiohttp.ClientResponse)
         return response
+
+
+@contextmanager
+def _given_up(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """Drop the connection of an answer that nobody reads to its end, without the farewells of TLS."""
+    try:
+        yield
+    finally:
+        connection = response.connection  # None once all was read
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
+        response.close()
 
 
 def _pause(retry_after: str | None, attempt: int) -> float:

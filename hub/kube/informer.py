@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from hub.kube.api import JSON, METADATA_LIST, METADATA_ONLY, NOT_ANSWERING, Api, ApiError
+from hub.kube.objects import Named
 
 log = logging.getLogger("podium.kube")
 
@@ -29,15 +30,6 @@ SILENCE = 90.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 AT_A_TIME = 100
 """Events after which others on the loop get a turn."""
-
-
-class Named(Struct, frozen=True, rename="camel", kw_only=True):
-    """The part of an object's metadata that tells it from others."""
-
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
 
 
 class Thing(Protocol):

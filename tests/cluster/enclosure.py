@@ -54,6 +54,9 @@ def prepare() -> None:
         raise ToolError("A real node needs Linux. `make test` has the tests that need none.")
     if os.geteuid() != 0:
         raise ToolError("A real node needs root, for its network, mounts and cgroups. Run it as root.")
+    cache().mkdir(parents=True, exist_ok=True)
+    if cache().resolve().is_relative_to("/var") or _call("stat", "-fc", "%T", cache()) == "overlayfs":
+        raise ToolError(f"{cache()} cannot hold layers of images: set XDG_CACHE_HOME to a folder of a disk.")
     packages = [package for program, package in PACKAGES.items() if not shutil.which(program)]
     if not packages:
         return
@@ -79,6 +82,7 @@ def run(command: Sequence[str | Path]) -> int:
     with _folder() as folder:
         for group in _roots(folder.name):
             group.mkdir()
+            _hand_down(group.parent)
         kept = {name: signal.signal(name, _stop) for name in (signal.SIGTERM, signal.SIGHUP)}
         # The command gets the terminal's interrupt too, and it is the command that answers it.
         kept[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -114,8 +118,9 @@ def furnish(folder: Path) -> None:
 
 def _enclosed(command: Sequence[str | Path]) -> int:
     """Run a command in namespaces of its own, which end with us."""
-    # The shell is the first process there, and so the parent of all that have lost theirs.
-    first = ["sh", "-c", '"$@"; exit $?', "podium", *command]
+    # The shell is the first process there, and so the parent of all that have lost theirs. It answers no
+    # interrupt, but without a trap it would end as if interrupted.
+    first = ["sh", "-c", 'trap : INT; "$@"; exit $?', "podium", *command]
     namespaces = ["unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
     with subprocess.Popen(["setpriv", "--pdeathsig=KILL", *namespaces, *first]) as process:
         try:
@@ -150,12 +155,12 @@ def _folder() -> Iterator[Path]:
     parent = cache() / "nodes"
     parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
-        with _locked(parent):
+        with locked(parent):
             for old in parent.iterdir():
-                with contextlib.suppress(BlockingIOError), _locked(old, fcntl.LOCK_NB):
+                with contextlib.suppress(BlockingIOError), locked(old, fcntl.LOCK_NB):
                     _remove(old)
             folder = Path(tempfile.mkdtemp(prefix="podium-node-", dir=parent))
-            held.enter_context(_locked(folder))
+            held.enter_context(locked(folder))
         try:
             yield folder
         finally:
@@ -163,7 +168,7 @@ def _folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, option: int = 0) -> Iterator[None]:
+def locked(folder: Path, option: int = 0) -> Iterator[None]:
     """Have a folder for oneself; with LOCK_NB raises BlockingIOError while somebody has it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -178,6 +183,13 @@ def _remove(folder: Path) -> None:
         until(f"{root} is empty", lambda root=root: _remove_group(root))  # type: ignore[misc]
     # Of one who was killed, a process may still be writing.
     until(f"{folder} is gone", lambda: _remove_folder(folder))
+
+
+def _hand_down(group: Path) -> None:
+    """In version 2 a group has only those controllers that its parent hands down, and kubelet wants these."""
+    for controller in ("cpuset", "cpu", "io", "memory", "pids"):
+        with contextlib.suppress(OSError):
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def _remove_folder(folder: Path) -> bool:
@@ -200,13 +212,14 @@ def _remove_group(root: Path) -> bool:
 def _roots(name: str) -> list[Path]:
     """Our cgroup in every hierarchy of this machine."""
     if (CGROUPS / "cgroup.controllers").exists():
-        return [CGROUPS / name]
+        return [CGROUPS / name]  # of version 2, the only one
     # Some are links to others, as cpu is to cpu,cpuacct.
     found = {path.resolve() for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()}
     return [path / name for path in sorted(found)]
 
 
-def _call(*command: str | Path) -> None:
+def _call(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ClusterError(f"`{' '.join(map(str, command))}`: {done.stderr.strip()}")
+    return done.stdout.strip()

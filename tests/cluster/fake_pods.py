@@ -52,6 +52,8 @@ class FakePods:
         """Namespace and name of those whose programs are gone though the cluster does not know; as `busy`."""
         self.asked: list[tuple[str, str]] = []
         """Namespace and name of everyone who was asked to finish, in that order."""
+        self.registered: set[str] = set()
+        """The uids of all workers that their schedulers ever told of."""
         self._pause = pause
         self._places: dict[str, dict[str, Pod]] = {}
         self._at: dict[str, Pod] = {}
@@ -100,6 +102,7 @@ class FakePods:
         return [pod for pod in place.values() if wanted <= pod.metadata.labels.items() and self._runs(pod)]
 
     def _worker(self, pod: Pod, asked: set[str]) -> dict[str, Any]:
+        self.registered.add(pod.metadata.uid)
         draining = pod.metadata.uid in asked
         busy = (pod.metadata.namespace, pod.metadata.name) in self.busy
         return {
@@ -122,7 +125,9 @@ class FakePods:
             del self._at[known.status.pod_ip]
         if now is None:
             place.pop(pod.metadata.name, None)
-            self._programs.pop(pod.metadata.uid, None)
+            ended = self._programs.pop(pod.metadata.uid, None)
+            if ended is not None:
+                ended.touch()
         else:
             place[now.metadata.name] = now
             if self._runs(now):
@@ -138,11 +143,9 @@ class FakePods:
         ip, port = request.transport.get_extra_info("sockname")[:2]
         if "X-Pod" in request.headers:
             ip, _, port = request.headers["X-Pod"].rpartition(":")
-        pod = self._at.get(ip)
-        ports = [one.container_port for one in pod.spec.containers[0].ports] if pod else []
-        if pod is None or int(port) not in ports or not self._runs(pod):
-            request.transport.abort()  # nobody listens there
-            return web.Response(status=503)
+        pod = self._listening(ip, int(port))
+        if pod is None:
+            return _hang_up(request)
         if request.path.endswith("/health") or request.path == f"/{pod.metadata.namespace}/api":
             return web.json_response({})
         if not request.headers.get("Authorization", "").startswith("Bearer "):
@@ -150,11 +153,20 @@ class FakePods:
         program = self._programs.setdefault(pod.metadata.uid, _Program(pod.metadata.uid, self._pause))
         if request.path.endswith("/podium/state"):
             version = await program.version(request.query.get("since", ""))
+            if self._listening(ip, int(port)) is None:
+                return _hang_up(request)
             return web.json_response({"version": version, **self.state(pod)})
         if request.path.endswith("/podium/drain"):
             self._drain(pod, program, (await request.json())["workers"])
             return web.json_response({})
         return web.Response(status=404)
+
+    def _listening(self, ip: str, port: int) -> Pod | None:
+        """Whose program listens there."""
+        pod = self._at.get(ip)
+        if pod is None or not self._runs(pod):
+            return None
+        return pod if port in [one.container_port for one in pod.spec.containers[0].ports] else None
 
     def _drain(self, scheduler: Pod, program: _Program, instances: list[str]) -> None:
         """Ask workers to finish, those that are drained in the next moment if nothing holds them."""
@@ -202,6 +214,13 @@ class _Program:
         self._number += 1
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """End a connection as when nobody listens, or no longer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
 
 
 def _cluster(pod: Pod) -> str:

@@ -143,9 +143,8 @@ class Builder:
         with install._progress("the image of the workspaces"):
             self._buildah("bud", "--quiet", *options, str(CHECKOUT))
             if "UV_CACHE_DIR" not in os.environ:
-                _run(
-                    [str(install.VENV / "bin" / "uv"), "cache", "clean", "pyspark"]
-                )  # 2 GB, as the installer says
+                # 2 GB, as the installer says
+                install._run([str(install.VENV / "bin" / "uv"), "cache", "clean", "pyspark"])
 
     def bring(self, *images: str) -> None:
         """Unpack images into the containerd of the store."""
@@ -174,8 +173,10 @@ class Builder:
         _run([*self._command(), *arguments], {"TMPDIR": str(self.part)})
 
     def _command(self) -> list[str]:
-        places = [f"--root={self.place / 'buildah'}", f"--runroot={self.part / 'run'}"]
-        return ["buildah", *places, "--storage-driver=overlay"]
+        """How to call buildah once: what it mounts and does not unmount goes with it."""
+        run = tempfile.mkdtemp(prefix="run-", dir=self.part)
+        places = [f"--root={self.place / 'buildah'}", f"--runroot={run}"]
+        return ["unshare", "--mount", "buildah", *places, "--storage-driver=overlay"]
 
     def _configuration(self) -> dict[Path, Path]:
         """This machine's way to packages: files here, and where they are seen during a build."""

@@ -20,8 +20,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from hub.tools import ToolError
+from hub.tools import CHECKOUT, ToolError
 from tests.cluster import binaries, enclosure, images
+from tests.cluster import node_files as files
 from tests.cluster.access import Cluster, ClusterError, until
 from tests.cluster.control_plane import COMPONENTS, SERVICES, ControlPlane
 from tests.cluster.program import Program
@@ -92,7 +93,7 @@ class Node:
         self._start_proxy()
         self._start_dns()
         self._start_kubelet()
-        self._plane.create(STORAGE, *(_volume(self.folder / "volumes" / str(n)) for n in range(VOLUMES)))
+        self._provide_volumes()
         until("CoreDNS is ready", lambda: self._answers("coredns", "http://127.0.0.1:8181/ready"))
         until("kube-proxy is ready", lambda: self._answers("kube-proxy", "http://127.0.0.1:10256/healthz"))
         until("the node is ready", self._ready)
@@ -100,52 +101,17 @@ class Node:
     def _start_containerd(self) -> None:
         root = self.folder / "containerd"
         images.copy(root)
-        networks = self._write(
-            "cni/podium.conflist", {"cniVersion": "0.4.0", "name": "podium", "plugins": [BRIDGE]}
-        )
+        networks = self._write("cni/podium.conflist", files.network(PODS))
         config = self.folder / "containerd.toml"
-        config.write_text(
-            CONTAINERD.format(root=root, socket=SOCKET, pause=images.PAUSE, networks=networks.parent)
-        )
+        config.write_text(files.containerd(root, SOCKET, images.PAUSE, networks.parent))
         self._run("containerd", "containerd", f"--config={config}")
         until("containerd listens", lambda: SOCKET.exists() or not self._programs["containerd"].running)
 
     def _start_kubelet(self) -> None:
         # No pod is told to ask anybody but CoreDNS.
         (self.folder / "resolv.conf").write_text(f"nameserver {ADDRESS}\n")
-        config = self._write(
-            "kubelet.json",
-            {
-                "kind": "KubeletConfiguration",
-                "apiVersion": "kubelet.config.k8s.io/v1beta1",
-                "authentication": {
-                    "anonymous": {"enabled": False},
-                    "webhook": {"enabled": False},
-                    "x509": {"clientCAFile": str(self._plane.directory / "authority.crt")},
-                },
-                "authorization": {"mode": "AlwaysAllow"},
-                "cgroupDriver": "cgroupfs",
-                "cgroupRoot": f"/{self.folder.name}",
-                "clusterDNS": [ADDRESS],
-                "clusterDomain": "cluster.local",
-                "containerRuntimeEndpoint": f"unix://{SOCKET}",
-                # The disk and the memory are the machine's, and so is the care for them.
-                "evictionHard": {
-                    "memory.available": "1Mi",
-                    "nodefs.available": "0%",
-                    "imagefs.available": "0%",
-                },
-                "imageGCHighThresholdPercent": 100,
-                "failSwapOn": False,
-                "maxPods": 250,
-                "nodeStatusUpdateFrequency": "2s",
-                "oomScoreAdj": 0,
-                "protectKernelDefaults": True,
-                "resolvConf": str(self.folder / "resolv.conf"),
-                "serializeImagePulls": False,
-                "volumePluginDir": str(self.folder / "plugins"),
-            },
-        )
+        authority = self._plane.directory / "authority.crt"
+        config = self._write("kubelet.json", files.kubelet(self.folder, authority, ADDRESS, SOCKET))
         self._run(
             "kubelet",
             self._bin / "kubelet",
@@ -158,33 +124,21 @@ class Node:
         )
 
     def _start_proxy(self) -> None:
-        config = self._write(
-            "kube-proxy.json",
-            {
-                "kind": "KubeProxyConfiguration",
-                "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-                "clientConnection": {
-                    "kubeconfig": str(self._plane.kubeconfig_for("kube-proxy", "system:kube-proxy"))
-                },
-                "clusterCIDR": PODS,
-                # These would be the machine's and not the namespace's.
-                "conntrack": {
-                    "maxPerCore": 0,
-                    "min": 0,
-                    "tcpCloseWaitTimeout": "0s",
-                    "tcpEstablishedTimeout": "0s",
-                },
-                "hostnameOverride": NAME,
-                "iptables": {"minSyncPeriod": "50ms"},
-                "mode": "iptables",
-            },
-        )
+        kubeconfig = self._plane.kubeconfig_for("kube-proxy", "system:kube-proxy")
+        config = self._write("kube-proxy.json", files.kube_proxy(kubeconfig, NAME, PODS))
         self._run("kube-proxy", self._bin / "kube-proxy", f"--config={config}")
 
     def _start_dns(self) -> None:
         config = self.folder / "Corefile"
-        config.write_text(COREDNS.format(address=ADDRESS, kubeconfig=self._plane.kubeconfig))
+        config.write_text(files.coredns(ADDRESS, self._plane.kubeconfig))
         self._run("coredns", self._bin / "coredns", f"-conf={config}")
+
+    def _provide_volumes(self) -> None:
+        paths = [self.folder / "volumes" / str(number) for number in range(VOLUMES)]
+        for path in paths:
+            path.mkdir(parents=True)
+            path.chmod(0o777)  # a pod's group is given to no volume of this kind
+        self._plane.create(files.STORAGE, *map(files.volume, paths))
 
     def _write(self, name: str, value: object) -> Path:
         path = self.folder / name
@@ -214,72 +168,6 @@ class Node:
         for name in names:
             if not self._programs[name].running:
                 raise ClusterError(f"{name} ended:\n{self._programs[name].last_words()}")
-
-
-CONTAINERD = """
-version = 2
-root = "{root}"
-state = "/run/containerd"
-[grpc]
-address = "{socket}"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{pause}"
-restrict_oom_score_adj = true
-netns_mounts_under_state_dir = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{networks}"
-"""
-COREDNS = """
-cluster.local {{
-    bind {address}
-    ready 127.0.0.1:8181
-    kubernetes cluster.local {{
-        kubeconfig {kubeconfig}
-        ttl 1
-    }}
-}}
-. {{
-    bind {address}
-    template ANY ANY {{
-        rcode NXDOMAIN
-    }}
-}}
-"""
-BRIDGE = {
-    "type": "bridge",
-    "bridge": "pods",
-    "isGateway": True,
-    "hairpinMode": True,
-    "ipam": {
-        "type": "host-local",
-        "ranges": [[{"subnet": PODS}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
-        "dataDir": "/run/cni",
-    },
-}
-STORAGE = {
-    "apiVersion": "storage.k8s.io/v1",
-    "kind": "StorageClass",
-    "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-    "provisioner": "kubernetes.io/no-provisioner",
-}
-
-
-def _volume(path: Path) -> dict[str, object]:
-    path.mkdir(parents=True)
-    path.chmod(0o777)
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": f"volume-{path.name}"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
-            "capacity": {"storage": "100Gi"},
-            "hostPath": {"path": str(path)},
-            "storageClassName": "standard",
-        },
-    }
 
 
 def _wire() -> None:
@@ -314,7 +202,19 @@ def inside(bin: Path, image: str, command: list[str], folder: Path) -> int:
             FOLDER: str(folder),
             IMAGE: image,
         }
-        return subprocess.run(command, env=env).returncode
+        code = subprocess.run(command, env=env).returncode
+        if code:
+            _keep_logs(folder)
+        return code
+
+
+def _keep_logs(folder: Path) -> None:
+    """Have what the programs said where it stays."""
+    kept = CHECKOUT / "artefacts" / "node"
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in (*folder.glob("*.log"), *folder.glob("control-plane/*.log")):
+        shutil.copyfile(log, kept / log.name)
+    print(f"podium: what the node's programs said is in {kept}", flush=True)
 
 
 def main(arguments: list[str]) -> int:

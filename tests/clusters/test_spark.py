@@ -107,9 +107,10 @@ def test_the_notebook_finds_the_master_and_takes_no_fixed_port() -> None:
     assert "logger.shell.level = error" in NOTEBOOK.files["spark/log4j2.properties"]
 
 
-def test_a_worker_looks_for_a_new_master_where_it_found_the_first_one() -> None:
+def test_the_master_says_of_itself_what_others_call_it_so_that_they_find_the_next_one_too() -> None:
+    at = SCHEDULER.command.index("--rpc-host")
+    assert SCHEDULER.command[at + 1] == "@{spark-scheduler.host}"
     assert WORKER.command[3:5] == ("@{spark-scheduler.host}", "@{spark-scheduler.rpc}")
-    assert OF_WORKER["spark.worker.preferConfiguredMasterAddress"] == "true"
 
 
 def test_names_of_workers_are_in_their_environment() -> None:

@@ -19,6 +19,9 @@ from hub.tools import ToolError
 from tests.cluster import binaries
 from tests.cluster.access import Cluster
 from tests.cluster.control_plane import COMPONENTS, ControlPlane
+from tests.kubernetes.identities import controller_kubeconfig, release, web_kubeconfig
+
+__all__ = ["controller_kubeconfig", "release", "web_kubeconfig"]
 from tests.kubernetes.hub_in_cluster import HubInCluster, hub_in
 
 HERE = Path(__file__).parent

@@ -1,8 +1,8 @@
 """A controller in this process on a real API server, the fake programs of its pods, and people who look on.
 
-What is real (objects, pods, routes, what schedulers know) outlives a controller; `start` makes everything else
-anew, as when one is killed and started again. Requests to pods never leave the machine: they go to `FakePods`.
-Nothing here may decide what is right.
+What is real (objects, pods, routes, what schedulers know) outlives a controller; `start` makes everything
+else anew, as when one is killed and started again. Requests to pods never leave the machine: they go to
+`FakePods`. Nothing here may decide what is right.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -56,25 +56,58 @@ HELD = {"metadata": {"annotations": {"podium.test/held": ""}}}
 """A patch for pods whose status a test writes itself."""
 
 
-class Wire(Api):
-    """The controller's way to the API server, which a test may listen to, disturb and cut.
+def profile(held: str = "", resources: Mapping[str, Any] | None = None, **kubernetes: Any) -> dict[str, Any]:
+    """The profile of these tests with something changed.
 
     Args:
-        meddle: called before each request with its method and its path; it may wait, raise or answer.
+        held: the role whose pods are left to the test.
+        resources: role to what it needs.
+        kubernetes: settings of the profile of that name.
     """
+    patch = {role: SOON | (HELD if role == held else {}) for role in ("notebook", "scheduler", "worker")}
+    needs = {**cast(dict[str, Any], PROFILE["resources"]), **(resources or {})}
+    return {**PROFILE, "resources": needs, "kubernetes": {"pod_patch": patch, **kubernetes}}
+
+
+PROFILES = {
+    "workshop": PROFILE,
+    "held": profile(held="notebook"),
+    "held-workers": profile(held="worker"),
+    "kept": profile(home={"size": "1Gi"}),
+    "passing": profile(namespace_lost="remove"),
+    "tight": profile(quota={"pods": "3"}),
+    "huge": profile(resources={"notebook": {"cpu": 700, "memory": "64Mi"}}),
+    "picky": profile(node_selector={"podium.test/kind": "special"}),
+}
+"""The menu, each entry named for what it is used for in tests."""
+
+
+Send = Callable[[], Awaitable[Any]]
+
+
+class Wire(Api):
+    """The controller's way to the API server, which a test may listen to, disturb and cut."""
 
     def __init__(self, configuration: Any) -> None:
         super().__init__(configuration)
         self.requests: list[tuple[str, str]] = []
         self.cut = False
-        self.meddle: Callable[[str, str, Callable[[], Awaitable[Any]]], Awaitable[Any]] | None = None
+        self.hub: HubInCluster
+        self.meddle: Callable[[str, str, Send], Awaitable[Any]] | None = None
+        """What stands between: given method, path and what sends the request, it returns the answer."""
 
     async def _send(self, method: str, path: str, *rest: Any) -> Any:
         if self.cut:
             raise aiohttp.ClientConnectionError("killed")
         self.requests.append((method, path))
+        self.hub.note(method, path)
         send = partial(super()._send, method, path, *rest)
         return await (self.meddle(method, path, send) if self.meddle else send())
+
+    async def fetch(self, method: str, path: str, *rest: Any, **options: Any) -> bytes:
+        if path.endswith("/log") and self.hub.logs:
+            return self.hub.logs.encode()
+        return await super().fetch(method, path, *rest, **options)
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -89,7 +122,6 @@ class HubInCluster:
         cluster: with nodes whose pods do not exist.
         namespace: an empty one, for the Workspace objects.
         kubeconfig: the controller's; by default the administrator's.
-        profiles: the menu, beside the profile `workshop`.
     """
 
     def __init__(
@@ -97,17 +129,19 @@ class HubInCluster:
         cluster: Cluster,
         namespace: str,
         kubeconfig: Path | None = None,
-        profiles: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.cluster = cluster
         self.namespace = namespace
         self.release = Release(namespace, namespace)
         self.routes: dict[str, str] = {}
         self.lost: list[str] = []
-        """Workers that ended though nobody had drained them while their workspace was wanted."""
+        """Workers that a controller ended though their scheduler, which knew them, was not asked to drain."""
         self.made: dict[tuple[str, str], set[str]] = {}
         """Namespace and name of each pod there ever was to the uids it had."""
-        self.profiles = read_profiles({"workshop": PROFILE, **(profiles or {})})
+        self.logs = ""
+        """What the API server gives for the log of a pod, which it cannot ask a machine for."""
+        self._addresses = 0
+        self.profiles = read_profiles(PROFILES)
         self._kubeconfig = kubeconfig or cluster.kubeconfig
         self._controllers: list[RunningController] = []
         self._watching: list[asyncio.Task[None]] = []
@@ -174,9 +208,9 @@ class HubInCluster:
 
     # People.
 
-    async def launch(self, profile: str = "workshop", **spec: Any) -> str:
+    async def launch(self, profile: str = "workshop", name: str = "", **spec: Any) -> str:
         """Ask for a workspace. Returns its name."""
-        name = f"cluster-{secrets.token_hex(4)}"
+        name = name or new_name()
         body = {"spec": {"profile": profile, **spec}}
         asked = admission.launch(body, self.profiles, "ada", name, datetime.now(UTC))
         await self.store.create(asked)
@@ -201,12 +235,30 @@ class HubInCluster:
         """What `kubectl get` gives, decoded."""
         return await asyncio.to_thread(self.cluster.get, *arguments)
 
+    async def create(self, *objects: dict[str, Any]) -> None:
+        """Make objects as the administrator."""
+        await asyncio.to_thread(self.cluster.create, *objects)
+
+    async def absent(self, name: str) -> bool:
+        """Whether there is no Workspace object of a name."""
+        return await self.store.get(name) is None
+
     async def until(self, what: str, true: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """Wait until something is true; raises AssertionError with what there is when it never is."""
         try:
             return await until(what, true, patience)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{await self._snapshot()}") from None
+
+    async def tells(self, name: str, **parts: object) -> bool:
+        """Whether a workspace has these parts in its status."""
+        seen = (await self.get(name)).status
+        return all(getattr(seen, key) == value for key, value in parts.items())
+
+    async def counts(self, name: str, **parts: object) -> bool:
+        """Whether a workspace has these parts in the status of its Dask cluster."""
+        seen = (await self.get(name)).status.clusters.get("dask")
+        return seen is not None and all(getattr(seen, key) == value for key, value in parts.items())
 
     async def phase(self, name: str, phase: str, reason: str = "", patience: float = PATIENCE) -> Workspace:
         """Wait until a workspace says so, and return it."""
@@ -250,7 +302,22 @@ class HubInCluster:
 
     def workers(self, name: str) -> set[str]:
         """The names of its workers."""
-        return {key for key, pod in self.pods(name).items() if pod.metadata.labels["podium.hub/role"] == "worker"}
+        return {
+            key for key, pod in self.pods(name).items() if pod.metadata.labels["podium.hub/role"] == "worker"
+        }
+
+    def uids(self, name: str) -> set[str]:
+        """What tells the pods of a workspace from others of the same names."""
+        return {pod.metadata.uid for pod in self.pods(name).values()}
+
+    def lives(self, name: str) -> int:
+        """How many pods the workspace ever had."""
+        return sum(len(uids) for (place, _), uids in self.made.items() if place == name)
+
+    def free_address(self) -> str:
+        """An address for a pod whose status a test writes itself; kwok gives none of these."""
+        self._addresses += 1
+        return f"10.255.{self._addresses // 250}.{self._addresses % 250 + 1}"
 
     def namespaces(self) -> set[str]:
         """The namespaces of all workspaces of this release."""
@@ -267,11 +334,16 @@ class HubInCluster:
         assert pod is not None
         key = (pod.metadata.namespace, pod.metadata.name)
         self.made.setdefault(key, set()).add(pod.metadata.uid)
-        if now is None and pod.metadata.labels["podium.hub/role"] == "worker":
-            namespace = self._namespaces.get("", pod.metadata.namespace)
-            wanted = namespace is not None and not namespace.ending
-            if wanted and pod.status.phase == "Running" and key not in self.fake.asked:
-                self.lost.append("/".join(key))
+
+    def note(self, method: str, path: str) -> None:
+        """Take note of a controller's request."""
+        _, _, _, _, name, *rest = [*path.split("/"), "", ""]
+        if method != "DELETE" or rest[:1] != ["pods"]:
+            return
+        pod = self.pods(name).get(rest[1])
+        asked = (name, rest[1]) in self.fake.asked
+        if pod and pod.metadata.uid in self.fake.registered and not pod.over and not asked:
+            self.lost.append(f"{name}/{rest[1]}")
 
     async def _snapshot(self) -> str:
         statuses = [(w.name, w.deleting, w.status) for w in await self.store.list()]
@@ -291,6 +363,7 @@ class RunningController:
 
     def __init__(self, hub: HubInCluster, api: Wire, port: int, lease: Mapping[str, float]) -> None:
         self.api = api
+        self.api.hub = hub
         self.store = hub.make_store(api)
         self.backend = KubernetesBackend(api, hub.release)
         self.queue = WorkQueue()
@@ -301,13 +374,13 @@ class RunningController:
         self.controller = Controller(
             self.store, self.backend, proxy, self._probe, self.queue, HUB_KEY, profiles=hub.profiles
         )
-        act: Callable[[], Awaitable[None]] = self.controller.run
+        act: Callable[[], Coroutine[Any, Any, None]] = self.controller.run
         if lease:
             elected = Lease(api, hub.namespace, "controller", secrets.token_hex(4), **lease)
             act = partial(elected.lead, self.controller.run)
         self.running = asyncio.create_task(self._run(act))
 
-    async def _run(self, act: Callable[[], Awaitable[None]]) -> None:
+    async def _run(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.store.run())
             tasks.create_task(self.backend.run())
@@ -356,14 +429,19 @@ class Rewriting:
         return self._session.request(method, here, headers={**(headers or {}), **pod}, **options)
 
 
+def new_name() -> str:
+    """A name that no workspace has."""
+    return f"cluster-{secrets.token_hex(4)}"
+
+
 def _nothing(before: object, now: object) -> None:
     """Nobody is told."""
 
 
 @contextlib.asynccontextmanager
-async def hub_in(cluster: Cluster, namespace: str, **options: Any) -> AsyncIterator[HubInCluster]:
+async def hub_in(cluster: Cluster, namespace: str) -> AsyncIterator[HubInCluster]:
     """A release whose controller is not started yet; at its end no worker was lost."""
-    hub = HubInCluster(cluster, namespace, **options)
+    hub = HubInCluster(cluster, namespace)
     await hub.open()
     try:
         yield hub

@@ -1,6 +1,6 @@
 """The hub's own identities, as an installation makes them, so that tests have the rights that it has.
 
-Import the fixtures that a test module needs; each test has accounts of its own, in `release_namespace`.
+Each test that wants them has accounts of its own, in `release_namespace`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from msgspec import Struct
 from hub.backends.kubernetes.names import COLLECTIONS, HASH, Release
 from hub.backends.kubernetes.observed import Namespace, Node, Pod
 from hub.kube.api import Api
-from hub.kube.informer import Informer, Named
+from hub.kube.informer import Informer
+from hub.kube.objects import Named
 
 WATCHED = (
     "ResourceQuota",

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from hub.kube.informer import Named
+from hub.kube.objects import Named
 from hub.observed import Instance
 
 WORKLOAD = "podium.hub/workload"

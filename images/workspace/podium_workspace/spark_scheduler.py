@@ -203,7 +203,7 @@ async def run(given: argparse.Namespace) -> int:
     app = application(cluster, pages, given.prefix, tokens.read(str(given.files / "token")))
     HTTPServer(app).listen(given.port, address=given.host)
     master = await asyncio.create_subprocess_exec(
-        *("spark-class", MASTER, "--host", given.host),
+        *("spark-class", MASTER, "--host", given.rpc_host),
         *("--port", str(given.rpc_port), "--webui-port", str(given.ui_port)),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -220,7 +220,7 @@ async def run(given: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser()
-    for name in ("--host", "--prefix"):
+    for name in ("--host", "--rpc-host", "--prefix"):
         parser.add_argument(name, required=True)
     for name in ("--port", "--rpc-port", "--ui-port"):
         parser.add_argument(name, required=True, type=int)
