@@ -32,8 +32,8 @@ coverage: ## Check that the tests of the pure modules take every branch
 	$(BIN)/coverage run -m pytest -q $(wildcard $(patsubst %,tests/test_%*.py,$(notdir $(PURE)))) tests/clusters tests/proxy/test_routes.py
 	$(BIN)/coverage report --fail-under=100 --include='$(subst $() $(),$(COMMA),$(PURE:%=hub/%.py)),hub/clusters/*,proxy/routes.py'
 
-bench: ## Measure what one person on one machine waits for, and what it costs
-	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m bench.laptop
+bench: ## Measure one person on this machine, and 500 on Kubernetes; ARGS=… is laptop, or storm with --people
+	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m bench $(ARGS)
 
 cluster-up: ## Start a Kubernetes that stays, with nodes that do not exist, and say how to use it
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster up

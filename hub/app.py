@@ -18,10 +18,8 @@ from traitlets import Dict, Enum, Int, Unicode, default
 from traitlets.config import Application, Config
 
 from hub import tools
-from hub.backends.kubernetes.names import Release
 from hub.errors import ConfigurationError
-from hub.ground import Ground, KubernetesGround, LocalGround
-from hub.kube.api import Api
+from hub.ground.base import Ground
 from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
 from hub.state import State, default_directory
@@ -179,8 +177,15 @@ class Podium(Application):
             await Hub(setup, self.ip, self.port, ports).run(stop)
 
     async def _ground(self, state: State, ports: Ports, profiles: Mapping[str, Profile]) -> Ground:
+        # The client of Kubernetes takes a second to import, which nobody waits for who stands elsewhere.
         if self.backend == "local":
+            from hub.ground.local import LocalGround
+
             return LocalGround(state, ports)
+        from hub.backends.kubernetes.names import Release
+        from hub.ground.kubernetes import KubernetesGround
+        from hub.kube.api import Api
+
         release = Release(self.release, self.namespace, self.image)
         return KubernetesGround(await Api.connect(), release, profiles)
 

@@ -21,7 +21,7 @@ from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState
 from hub.desired import context, desired
 from hub.errors import BadInput, Conflict, NotFound
-from hub.model import FINALIZER, FRAMEWORKS, FrameworkName, Workspace
+from hub.model import FINALIZER, FRAMEWORKS, FrameworkName, Status, Workspace
 from hub.model import replace as change
 from hub.observed import Observed
 from hub.probe import Probe
@@ -38,6 +38,10 @@ WORKERS = 8
 RESYNC = 30.0
 REACHED_AGAIN = 0.1
 DRAIN_AGAIN = 1.0
+GATHER = 0.05
+"""Seconds in which changes of what runs are one: a pod that starts changes several times."""
+SETTLE = 0.3
+"""Seconds that news may wait for more of it: most of what happens in a launch happens at once."""
 
 
 class Routes(Protocol):
@@ -82,6 +86,8 @@ class Controller:
         self._profiles = profiles
         self._now = now
         self._unseen: set[str] | None = None
+        self._news: dict[str, float] = {}
+        self._reported: dict[str, str] = {}
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -107,11 +113,13 @@ class Controller:
 
     async def _follow_store(self) -> None:
         async for event in self._store.watch():
+            if self._reported.get(event.workspace.name) == event.workspace.metadata.resource_version:
+                continue  # our own words
             self._queue.add(event.workspace.name, behind=not event.workspace.status.history)
 
     async def _follow_backend(self) -> None:
         async for name in self._backend.changes():
-            self._queue.add(name)
+            self._queue.add_after(name, GATHER)
 
     async def _work(self) -> None:
         while True:
@@ -124,6 +132,10 @@ class Controller:
                 log.debug("%s: %s", name, error)  # the object moved on; its watch has the name queued again
                 self._queue.add_after(name, 0.05)
             except Exception:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # Up to Python 3.12 a task group drops a cancellation for an error of the same moment.
+                    raise asyncio.CancelledError from None
                 failed = True
                 log.exception("%s: could not be reconciled; trying again", name)
             finally:
@@ -154,11 +166,30 @@ class Controller:
             await self._release(workspace)
             return
         report = status(workspace, seen, self._backend.unavailable, self._now())
-        if report != workspace.status:
+        wait = self._wait(workspace, report)
+        if wait > 0:
+            self._queue.add_after(name, wait)
+        elif report != workspace.status:
             workspace = await self._store.update_status(change(workspace, status=report))
+            self._reported[name] = workspace.metadata.resource_version
         if seen.ready("notebook") and not seen.reachable:
             self._queue.add_after(name, REACHED_AGAIN)
         self._queue.add_after(name, min(RESYNC, culler.next_look(workspace, self._now())))
+
+    def _wait(self, workspace: Workspace, report: Status) -> float:
+        """Seconds after which a report is to be written, each of which costs everybody who watches.
+
+        What people wait for is told at once; steps on the way there, and numbers, once they have been news
+        for a moment.
+        """
+        now = asyncio.get_running_loop().time()
+        if report == workspace.status or (report.phase not in (workspace.status.phase, "Starting")):
+            self._news.pop(workspace.name, None)
+            return 0.0
+        left = self._news.setdefault(workspace.name, now) + SETTLE - now
+        if left <= 0:
+            del self._news[workspace.name]
+        return left
 
     async def _adopt(self, workspace: Workspace) -> None:
         """Look after an object that somebody wrote by hand, or say why not."""
@@ -234,6 +265,8 @@ class Controller:
 
     async def _clear(self, name: str) -> None:
         """End what is there of a workspace that nobody wants."""
+        self._news.pop(name, None)
+        self._reported.pop(name, None)
         self._probe.forget(name)
         await self._proxy.put(name, {})
         await self._backend.apply(name, [])

@@ -22,7 +22,7 @@ from hub.observed import Instance, Observed
 MOST_HISTORY = 32
 MOST_RESTARTS = 3
 MOST_LETTERS = 1000
-STUCK_AFTER = timedelta(seconds=30)
+STUCK_AFTER = timedelta(seconds=5)
 """How long an end may take before people are told what it waits for; programs that end use some of it."""
 ACTIVITY_STEP = timedelta(seconds=30)
 WHY_STOPPED = "podium.hub/stopped"

@@ -18,7 +18,7 @@ import tornado.netutil
 
 from hub import tools
 from hub.controller import Controller
-from hub.ground import Ground
+from hub.ground.base import Ground
 from hub.ports import HOST, Ports
 from hub.probe import Probe
 from hub.profiles import Profile

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.admission import change, check, launch, workspace_name
+from hub.admission import adopt, change, check, complete, launch, workspace_name
 from hub.errors import BadInput, Conflict
-from hub.model import FINALIZER, ClusterSpec, Content, Status, Workspace, convert, plain_object
+from hub.model import FINALIZER, ClusterSpec, Content, Status, Workspace, convert, plain_object, replace
 from hub.profiles import read_profiles
 from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
 
@@ -321,3 +321,49 @@ def test_check_knows_the_limit(workers, clusters):
 
 def test_a_cluster_without_a_number_of_its_own_is_asked_for_by_an_empty_object():
     assert launched(clusters={"dask": {}}).spec.clusters == {"dask": ClusterSpec()}
+
+
+# Objects that are written by hand.
+
+
+def by_hand(**spec: Any) -> Workspace:
+    whole = complete(PROFILES, {"profile": "workshop", **spec}, NOW)
+    return convert({"metadata": {"name": NAME}, "spec": whole}, Workspace)
+
+
+def test_what_a_hand_written_object_leaves_out_comes_from_its_profile():
+    made, launched_one = by_hand(owner="ada"), launched()
+    assert made.spec == launched_one.spec
+
+
+def test_what_it_says_is_kept():
+    made = by_hand(workers=1, clusters={"spark": {}}, content=[], expires=NOW + timedelta(minutes=5))
+    assert (made.spec.workers, made.spec.clusters, made.spec.content) == (
+        1,
+        cluster_specs({"spark": None}),
+        (),
+    )
+    assert made.spec.expires == NOW + timedelta(minutes=5)
+
+
+def test_what_is_whole_is_left_as_it_is():
+    whole = plain_object(launched().spec)
+    assert complete({}, whole, LATER) == whole
+
+
+def test_what_is_acceptable_is_looked_after():
+    made = replace(by_hand(), metadata=replace(by_hand().metadata, finalizers=("a/b",)))
+    assert adopt(made, PROFILES).metadata.finalizers == ("a/b", FINALIZER)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"profile": "nowhere"}, "spec.profile: there is no profile 'nowhere'."),
+        ({"workers": 9}, "spec.workers: 9 is more than 8."),
+    ],
+)
+def test_what_is_not_acceptable_says_why(spec: dict[str, Any], message: str):
+    with pytest.raises(BadInput) as refused:
+        adopt(by_hand(**spec), PROFILES)
+    assert refused.value.message == message

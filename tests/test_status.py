@@ -10,7 +10,15 @@ import pytest
 from hub.clusters.base import ClusterState, WorkerState
 from hub.model import ClusterStatus, Content, HistoryEntry, Status, replace
 from hub.observed import Observed
-from hub.status import MOST_HISTORY, MOST_RESTARTS, STUCK_AFTER, busy, last_activity, status
+from hub.status import (
+    MOST_HISTORY,
+    MOST_RESTARTS,
+    STUCK_AFTER,
+    busy,
+    last_activity,
+    not_accepted,
+    status,
+)
 from tests.builders import (
     NAME,
     NOW,
@@ -512,6 +520,19 @@ def test_a_workspace_without_a_history_gets_one_that_begins_with_the_click(creat
         HistoryEntry(phase="Queued", at=NOW + seconds(clicked)),
         HistoryEntry(phase="Starting", reason="Preparing", at=NOW + seconds(2)),
     )
+
+
+def test_an_object_that_is_not_accepted_says_why_and_when_it_came():
+    why = "spec.profile: there is no profile 'big'."
+    now = not_accepted(make_workspace(status=Status()), why, NOW + seconds(2))
+    assert (now.phase, now.reason, now.message) == ("Failed", "NotAccepted", why)
+    assert now.history == (
+        HistoryEntry(phase="Queued", at=NOW),
+        HistoryEntry(phase="Failed", reason="NotAccepted", at=NOW + seconds(2)),
+    )
+    again = not_accepted(make_workspace(status=now), "x" * 5000, NOW + seconds(3))
+    assert again.history == now.history
+    assert len(again.message) == 1000
 
 
 def test_reports_can_be_compared():

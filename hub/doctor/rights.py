@@ -18,7 +18,6 @@ EVERYWHERE: Mapping[str, str] = {
     "networkpolicies.networking.k8s.io": "list watch create patch",
     "secrets": "create",
     "pods": "list watch create delete",
-    "pods/log": "get",
     "nodes": "list watch",
 }
 """Resource to verbs, in all namespaces."""

@@ -105,7 +105,7 @@ class Informer(Generic[T]):
 
     def note(self, thing: T) -> None:
         """Take what the server answered to a write, unless the watch has told of it, or of more, already."""
-        if int(thing.metadata.resource_version) > int(self._version or 0):
+        if _version(thing) > int(self._version or 0):
             self._put(thing)
 
     async def run(self) -> None:
@@ -145,11 +145,14 @@ class Informer(Generic[T]):
             if not page.metadata.continue_:
                 break
             query["continue"] = page.metadata.continue_
+        version = page.metadata.resource_version
         for key in self.objects.keys() - found.keys():
-            self._told(self.objects.pop(key), None)
+            # What was made after the moment of the list was not in it.
+            if _version(self.objects[key]) <= int(version):
+                self._told(self.objects.pop(key), None)
         for thing in found.values():
             self._put(thing)
-        self._version = page.metadata.resource_version
+        self._version = version
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -174,22 +177,27 @@ class Informer(Generic[T]):
             self._version = msgspec.json.decode(event.object, type=_Mark).metadata.resource_version
             return
         thing = self._decoder.decode(event.object)
-        if event.type == "DELETED":
+        if event.type != "DELETED":
+            self._put(thing)
+        elif (present := self.get(*_key(thing))) is None or _version(present) <= _version(thing):
+            # Else it was made again, and the answer to that is known already.
             self.objects.pop(_key(thing), None)
             self._told(thing, None)
-        else:
-            self._put(thing)
         self._version = thing.metadata.resource_version
 
     def _put(self, thing: T) -> None:
         before = self.objects.get(_key(thing))
-        if before is None or int(before.metadata.resource_version) < int(thing.metadata.resource_version):
+        if before is None or _version(before) < _version(thing):
             self.objects[_key(thing)] = thing
             self._told(before, thing)
 
 
 def _key(thing: Thing) -> tuple[str, str]:
     return thing.metadata.namespace, thing.metadata.name
+
+
+def _version(thing: Thing) -> int:
+    return int(thing.metadata.resource_version)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -24,6 +24,8 @@ DURATION = 15.0
 PATIENCE = 10.0
 """Seconds without a renewal after which the holder stops acting, well before another may begin."""
 PERIOD = 2.0
+FAREWELL = 2.0
+"""Seconds that giving a Lease back may take."""
 
 
 class Lease:
@@ -145,7 +147,7 @@ class Lease:
     async def _give_back(self) -> None:
         """Let another one lead at once, if the Lease is still ours."""
         with contextlib.suppress(ApiError, *NOT_ANSWERING):
-            async with asyncio.timeout(self._period):
+            async with asyncio.timeout(FAREWELL):
                 lease = await self._read()
                 if lease and (lease.get("spec") or {}).get("holderIdentity") == self._identity:
                     lease["spec"]["holderIdentity"] = ""

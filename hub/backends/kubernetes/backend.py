@@ -17,7 +17,7 @@ from hub.backends.kubernetes.manifests import namespace_objects
 from hub.backends.kubernetes.names import COLLECTIONS, HASH, Manifest, Release, labels
 from hub.backends.kubernetes.observed import Pod, addresses, instance, refusal
 from hub.backends.kubernetes.pods import pod as pod_of
-from hub.kube.api import NOT_ANSWERING, Api, ApiError
+from hub.kube.api import Api, ApiError
 from hub.model import Settings
 from hub.observed import Instance, Observed
 from hub.workload import Workload
@@ -25,7 +25,6 @@ from hub.workload import Workload
 log = logging.getLogger("podium.kubernetes")
 
 APPLY = "application/apply-patch+yaml"
-LINES, BYTES = "12", "4096"
 TAKEN = (
     "There is a namespace of this name that is not Podium's, and it is left alone; "
     "stop this workspace and launch another one."
@@ -49,8 +48,6 @@ class KubernetesBackend:
         self._filled = asyncio.Event()
         self._cluster = Cluster(api, release, self._moved)
         self._refused: dict[tuple[str, str], tuple[str, str]] = {}
-        self._logs: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self._fetching: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -66,10 +63,7 @@ class KubernetesBackend:
         if place is None:
             return Observed(instances=tuple(self._not_made(name, ())))
         lost = self._cluster.lost
-        instances = [
-            instance(pod, lost, self._log(pod), pod.metadata.uid in place.ended)
-            for pod in place.pods.values()
-        ]
+        instances = [instance(pod, lost, pod.metadata.uid in place.ended) for pod in place.pods.values()]
         instances += self._not_made(name, place.pods)
         return Observed(
             exists=place.namespace is not None,
@@ -185,9 +179,13 @@ class KubernetesBackend:
                         tasks.create_task(self._end(place, pod, grace=0))
                 elif pod.metadata.name not in wanted or pod.over:
                     tasks.create_task(self._end(place, pod))
-            for key in wanted.keys() - place.pods.keys():
-                body = pod_of(place.name, wanted[key], key, settings, self._release, files)
-                tasks.create_task(self._start(place, key, body))
+        missing = [key for key in wanted if key not in place.pods]
+        # Where the quota has room for some alone, the notebook is the one to have it.
+        for group in (missing[:1], missing[1:]) if "notebook" in missing else (missing,):
+            async with asyncio.TaskGroup() as tasks:
+                for key in group:
+                    body = pod_of(place.name, wanted[key], key, settings, self._release, files)
+                    tasks.create_task(self._start(place, key, body))
 
     async def _start(self, place: Place, key: str, body: dict[str, Any]) -> None:
         try:
@@ -232,33 +230,6 @@ class KubernetesBackend:
             for (place, key), (reason, message) in self._refused.items()
             if place == name and key not in present
         ]
-
-    def _log(self, pod: Pod) -> tuple[str, ...]:
-        """The last lines of a pod that fails, as far as they were fetched, which is once for each end."""
-        container = pod.container
-        if container.restart_count == 0 or container.ready:
-            self._logs.pop(pod.metadata.uid, None)
-            return ()
-        life = str(container.restart_count)
-        known = self._logs.get(pod.metadata.uid)
-        if known is None or known[0] != life:
-            self._logs[pod.metadata.uid] = (life, known[1] if known else ())
-            task = asyncio.create_task(self._fetch_log(pod, life))
-            self._fetching.add(task)
-            task.add_done_callback(self._fetching.discard)
-        return self._logs[pod.metadata.uid][1]
-
-    async def _fetch_log(self, pod: Pod, life: str) -> None:
-        name = pod.metadata.namespace
-        path = f"/api/v1/namespaces/{name}/pods/{pod.metadata.name}/log"
-        query = {"previous": "true", "tailLines": LINES, "limitBytes": BYTES}
-        try:
-            text = (await self._api.fetch("GET", path, query=query)).decode(errors="replace")
-        except (ApiError, *NOT_ANSWERING) as error:
-            log.debug("%s: no log of %s: %r", name, pod.metadata.name, error)
-            return
-        self._logs[pod.metadata.uid] = (life, tuple(line[:500] for line in text.splitlines()[-12:]))
-        self._moved(name)
 
 
 def _hash(manifest: Manifest) -> str:

@@ -18,6 +18,7 @@ from hub.observed import Instance
 WORKLOAD = "podium.hub/workload"
 LETTERS = 300
 """Characters of somebody else's message that are passed on."""
+MOST_LINES, MOST_LETTERS = 12, 500
 
 
 class Condition(Struct, frozen=True, kw_only=True):
@@ -179,13 +180,12 @@ FORBIDDEN = re.compile(r"unauthori[sz]ed|forbidden|denied|authentication|\b40[13
 MISSING = re.compile(r"not found|not exist|manifest unknown|no such host|not present", re.IGNORECASE)
 
 
-def instance(pod: Pod, lost: Collection[str], log: tuple[str, ...] = (), ended: bool = False) -> Instance:
+def instance(pod: Pod, lost: Collection[str], ended: bool = False) -> Instance:
     """What the hub knows of a pod.
 
     Args:
         pod: as the API server has it.
         lost: the names of nodes that Kubernetes no longer hears of.
-        log: the last lines of what its program wrote before it was started again.
         ended: whether we asked it to end, which the API server need not have told yet.
     """
     container = pod.container
@@ -202,8 +202,18 @@ def instance(pod: Pod, lost: Collection[str], log: tuple[str, ...] = (), ended: 
         restarts=container.restart_count,
         reason=reason,
         message=message,
-        log=log if reason in ("CrashLoop", "OutOfMemory") else (),
+        log=() if ready else last_lines(pod.container),
     )
+
+
+def last_lines(container: ContainerStatus) -> tuple[str, ...]:
+    """What a program wrote last before it ended with an error, as the kubelet keeps it of such a program.
+
+    Source: Kubernetes, "Determine the Reason for Pod Failure", `FallbackToLogsOnError`.
+    """
+    last = container.state.terminated or container.last_state.terminated
+    lines = last.message.splitlines() if last is not None else []
+    return tuple(line[:MOST_LETTERS] for line in lines[-MOST_LINES:])
 
 
 def trouble(pod: Pod, away: bool) -> tuple[str, str]:

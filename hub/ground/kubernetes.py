@@ -1,0 +1,56 @@
+"""A Kubernetes cluster as a ground: objects as custom resources, workloads as pods.
+
+Nothing here may decide anything.
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from hub import admission
+from hub.backends.kubernetes.backend import KubernetesBackend
+from hub.backends.kubernetes.names import Release
+from hub.kube.api import Api
+from hub.kube.lease import Lease
+from hub.profiles import Profile
+from hub.store.kubernetes import KubernetesStore
+
+
+class KubernetesGround:
+    """A cluster: objects as custom resources, workloads as pods.
+
+    Args:
+        api: the API server.
+        release: whose workspaces these are.
+        profiles: the menu, for objects that are written by hand.
+    """
+
+    own_port: Callable[[int], bool] | None = None
+    kept = (
+        "What is in its home folder goes with it, unless the profile keeps that in a claim: "
+        "download first what you need."
+    )
+
+    def __init__(self, api: Api, release: Release, profiles: Mapping[str, Profile]) -> None:
+        self._api = api
+        self._identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self._release = release
+        self.store = KubernetesStore(api, release.namespace, partial(admission.complete, profiles))
+        self.backend = KubernetesBackend(api, release)
+
+    async def start(self) -> None:
+        return
+
+    def follows(self, backend: bool = True) -> list[Callable[[], Awaitable[None]]]:
+        return [self.store.run, self.backend.run] if backend else [self.store.run]
+
+    async def lead(self, act: Callable[[], Awaitable[None]]) -> None:
+        lease = Lease(self._api, self._release.namespace, f"{self._release.name}-controller", self._identity)
+        await lease.lead(act)
+
+    async def close(self, told: bool) -> str:
+        await self._api.close()
+        return "The workspaces go on in the cluster." if told else ""
