@@ -177,13 +177,16 @@ class Controller:
         self._queue.add_after(name, min(RESYNC, culler.next_look(workspace, self._now())))
 
     def _wait(self, workspace: Workspace, report: Status) -> float:
-        """Seconds after which a report is to be written, each of which costs everybody who watches.
+        """Seconds after which a report is to be written, for each costs everybody who watches.
 
-        What people wait for is told at once; steps on the way there, and numbers, once they have been news
-        for a moment.
+        What people wait for is told at once: a phase, and clusters that are whole. Steps on the way there are
+        told once they have been news for a moment.
         """
         now = asyncio.get_running_loop().time()
-        if report == workspace.status or (report.phase not in (workspace.status.phase, "Starting")):
+        settled = report.phase != "Starting" and all(
+            cluster.ready == cluster.workers for cluster in report.clusters.values()
+        )
+        if report == workspace.status or settled or report.phase not in (workspace.status.phase, "Starting"):
             self._news.pop(workspace.name, None)
             return 0.0
         left = self._news.setdefault(workspace.name, now) + SETTLE - now
@@ -268,6 +271,8 @@ class Controller:
         self._news.pop(name, None)
         self._reported.pop(name, None)
         self._probe.forget(name)
+        self._reported.pop(name, None)
+        self._news.pop(name, None)
         await self._proxy.put(name, {})
         await self._backend.apply(name, [])
         if (await self._backend.observe(name)).exists:

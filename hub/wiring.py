@@ -207,6 +207,7 @@ async def run_web(setup: Setup, ip: str, port: int, public_port: int, stop: asyn
         public_port: of the address that people open.
     """
     ground = setup.ground
+    await ground.start()
     async with sessions() as (_, relayed):
         watcher = Watcher(ground.store)
         sockets = tornado.netutil.bind_sockets(port, ip)
@@ -229,6 +230,7 @@ async def run_controller(setup: Setup, proxy: str, web: str, public: str, stop: 
         public: address of the proxy itself, as the controller reaches it.
     """
     ground, queue = setup.ground, WorkQueue()
+    await ground.start()
     async with sessions() as (session, _):
         keeper = RouteKeeper(ProxyClient(session, lambda: proxy, setup.proxy_token), web)
         probe = Probe(session, queue.add, public)

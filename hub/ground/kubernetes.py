@@ -13,7 +13,8 @@ from functools import partial
 from hub import admission
 from hub.backends.kubernetes.backend import KubernetesBackend
 from hub.backends.kubernetes.names import Release
-from hub.kube.api import Api
+from hub.errors import ConfigurationError
+from hub.kube.api import NOT_ANSWERING, Api, ApiError
 from hub.kube.lease import Lease
 from hub.profiles import Profile
 from hub.store.kubernetes import KubernetesStore
@@ -42,7 +43,18 @@ class KubernetesGround:
         self.backend = KubernetesBackend(api, release)
 
     async def start(self) -> None:
-        return
+        """Raises ConfigurationError when the cluster does not answer, or not as it has to."""
+        try:
+            await self._api.call("GET", self.store.path, query={"limit": "1"})
+        except ApiError as error:
+            if error.status == 404:
+                said = "The cluster does not know what a Workspace is."
+                hint = "kubectl apply --server-side -f helm/crds/workspaces.yaml; `podium doctor` tells more."
+            else:
+                said, hint = f"The cluster refuses: {error.message}", "See: podium doctor"
+            raise ConfigurationError(said, hint) from None
+        except NOT_ANSWERING as error:
+            raise ConfigurationError(f"The cluster does not answer: {error}", "See: podium doctor") from None
 
     def follows(self, backend: bool = True) -> list[Callable[[], Awaitable[None]]]:
         return [self.store.run, self.backend.run] if backend else [self.store.run]

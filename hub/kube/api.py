@@ -146,7 +146,11 @@ class Api:
             ApiError: when the server refuses.
             aiohttp.ClientError, TimeoutError, OSError: when it does not answer, so that nothing is known.
         """
-        return msgspec.json.decode(await self.fetch(method, path, body, query, content_type))
+        data = await self.fetch(method, path, body, query, content_type)
+        try:
+            return msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            raise ApiError(502, "", f"{path} was answered by something that is no API server.") from None
 
     async def fetch(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -112,22 +113,23 @@ class Informer(Generic[T]):
         """Follow the server until cancelled; what cannot be had is asked for again, later."""
         pause = FIRST_PAUSE
         while True:
+            began = time.monotonic()
             try:
                 if not self._version:
                     await self._list()
                 await self._watch()
-                pause = FIRST_PAUSE
-                continue
             except ApiError as error:
                 if error.status == 410:
                     self._version = ""
-                    continue
-                log.warning("%s cannot be watched: %s", self._path, error)
+                else:
+                    log.warning("%s cannot be watched: %s", self._path, error)
             except msgspec.DecodeError as error:
                 log.warning("%s: an answer cannot be read: %s", self._path, error)
                 self._version = ""
             except NOT_ANSWERING as error:
                 log.info("the watch of %s was interrupted: %r", self._path, error)
+            if time.monotonic() - began >= LONGEST_PAUSE:
+                pause = FIRST_PAUSE  # what lasted for a while was well
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -60,13 +60,13 @@ class KubernetesStore:
         self, api: Api, namespace: str, complete: Callable[[dict[str, Any], datetime], dict[str, Any]]
     ) -> None:
         self._api = api
-        self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+        self.path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
         self._complete = complete
         self._objects: dict[str, Workspace] = {}
         self._unreadable: dict[str, str] = {}
         self._removed: dict[str, int] = {}
         self._news = News()
-        self._informer = Informer(api, self._path, _Resource, "", self._moved)
+        self._informer = Informer(api, self.path, _Resource, "", self._moved)
 
     async def run(self) -> None:
         """Keep the copy until cancelled."""
@@ -95,7 +95,12 @@ class KubernetesStore:
             },
             "spec": _plain(workspace.spec),
         }
-        return await self._write("POST", self._path, workspace.name, body)
+        try:
+            return await self._write("POST", self.path, workspace.name, body)
+        except NotFound:
+            raise Unavailable(
+                "The cluster has no place for workspaces.", "Tell the operator to run `podium doctor`."
+            ) from None
 
     async def update(self, workspace: Workspace) -> Workspace:
         metadata = workspace.metadata
@@ -108,7 +113,7 @@ class KubernetesStore:
         version = metadata.resource_version
         operations = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
         operations += [{"op": "add", "path": path, "value": value} for path, value in changes.items()]
-        path = f"{self._path}/{workspace.name}"
+        path = f"{self.path}/{workspace.name}"
         return await self._write("PATCH", path, workspace.name, operations, JSON_PATCH)
 
     async def update_status(self, workspace: Workspace) -> Workspace:
@@ -118,11 +123,11 @@ class KubernetesStore:
             **{"apiVersion": workspace.api_version, "kind": workspace.kind, "metadata": metadata},
             **{"spec": _plain(workspace.spec), "status": _plain(workspace.status)},
         }
-        return await self._write("PUT", f"{self._path}/{workspace.name}/status", workspace.name, body)
+        return await self._write("PUT", f"{self.path}/{workspace.name}/status", workspace.name, body)
 
     async def delete(self, name: str) -> None:
         with _plainly(name):
-            answer = await self._api.call("DELETE", f"{self._path}/{name}")
+            answer = await self._api.call("DELETE", f"{self.path}/{name}")
         present = self._objects.get(name)
         if answer.get("kind") == "Workspace":
             self._take(_read(answer))
@@ -151,7 +156,7 @@ class KubernetesStore:
     async def _refresh(self, name: str) -> None:
         """Look at an object that turned out to be another than we know, before the watch tells of it."""
         with contextlib.suppress(NotFound), _plainly(name):
-            self._take(_read(await self._api.call("GET", f"{self._path}/{name}")))
+            self._take(_read(await self._api.call("GET", f"{self.path}/{name}")))
 
     def _moved(self, before: _Resource | None, now: _Resource | None) -> None:
         """Take what the watch tells, which may be older than what a write was answered."""
