@@ -25,7 +25,7 @@ images: ## Build the image of the workspaces without a registry, as make test-no
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster.images
 
 PURE := admission culler desired errors keys model notebook observed profiles scaling status workload \
-	$(addprefix backends/kubernetes/,manifests names observed pods policy)
+	$(addprefix backends/kubernetes/,manifests names observed pods policy) $(addprefix doctor/,judge machines plan rights)
 
 coverage: ## Check that the tests of the pure modules take every branch
 	@$(PYTHON) -m hub.install --tests

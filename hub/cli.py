@@ -286,8 +286,9 @@ def _wait(client: Client, name: str, quiet: bool) -> Any:
             if status["phase"] == "Failed":
                 click.echo("\n".join([status["message"], *status["log"]]), err=True)
             return workspace
-        if not quiet and status["message"] not in ("", said):
-            said = status["message"]
+        message = status["message"] or ("Waiting to be started." if status["phase"] == "Queued" else said)
+        if not quiet and message != said:
+            said = message
             click.echo(said, err=True)
     raise NotRunning("The hub went away during the launch.", "The launch goes on when it is back.")
 

@@ -132,10 +132,6 @@ class Controller:
                 log.debug("%s: %s", name, error)  # the object moved on; its watch has the name queued again
                 self._queue.add_after(name, 0.05)
             except Exception:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    # Up to Python 3.12 a task group drops a cancellation for an error of the same moment.
-                    raise asyncio.CancelledError from None
                 failed = True
                 log.exception("%s: could not be reconciled; trying again", name)
             finally:
@@ -179,14 +175,11 @@ class Controller:
     def _wait(self, workspace: Workspace, report: Status) -> float:
         """Seconds after which a report is to be written, for each costs everybody who watches.
 
-        What people wait for is told at once: a phase, and clusters that are whole. Steps on the way there are
-        told once they have been news for a moment.
+        What is all there, or over, is told at once; steps on the way once they have been news for a moment.
         """
         now = asyncio.get_running_loop().time()
-        settled = report.phase != "Starting" and all(
-            cluster.ready == cluster.workers for cluster in report.clusters.values()
-        )
-        if report == workspace.status or settled or report.phase not in (workspace.status.phase, "Starting"):
+        whole = all(cluster.ready == cluster.workers for cluster in report.clusters.values())
+        if report == workspace.status or (whole and report.phase != "Starting"):
             self._news.pop(workspace.name, None)
             return 0.0
         left = self._news.setdefault(workspace.name, now) + SETTLE - now

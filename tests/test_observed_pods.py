@@ -267,7 +267,16 @@ def test_a_namespace_that_does_not_go_says_why():
     }
     told = {"metadata": {"name": "n", "deletionTimestamp": "2026-03-01T12:00:00Z"}, "status": {}}
     assert msgspec.convert(told, Namespace).stuck == ""
-    told["status"] = {"conditions": [{"type": "NamespaceContentRemaining", "status": "True"}, condition]}
+    left = {
+        "type": "NamespaceDeletionContentFailure",
+        "status": "True",
+        "message": "unexpected items still remain",
+    }
+    told["status"] = {"conditions": [left]}
+    assert msgspec.convert(told, Namespace).stuck == "", "which is how it is while pods end"
+    told["status"] = {
+        "conditions": [left, {"type": "NamespaceContentRemaining", "status": "True"}, condition]
+    }
     going = msgspec.convert(told, Namespace, strict=False)
     assert going.ending
     assert going.stuck == (

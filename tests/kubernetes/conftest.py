@@ -17,7 +17,7 @@ import pytest
 from hub.store import crd
 from hub.tools import ToolError
 from tests.cluster import binaries
-from tests.cluster.access import Cluster
+from tests.cluster.access import Cluster, until
 from tests.cluster.control_plane import COMPONENTS, ControlPlane
 from tests.kubernetes.identities import controller_kubeconfig, release, web_kubeconfig
 
@@ -103,7 +103,16 @@ def _given(directory: Path, request: pytest.FixtureRequest) -> Cluster:
 def workspaces(cluster: Cluster) -> None:
     """The custom resource of Workspaces, installed."""
     cluster.kubectl("apply", "--server-side", "-f", str(crd.FILE))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workspaces.podium.hub", "--timeout=30s")
+    until("Workspaces can be made", lambda: _established(cluster))
+
+
+def _established(cluster: Cluster) -> bool:
+    """Whether the API server takes Workspaces; at first the resource has no conditions at all."""
+    found = json.loads(cluster.kubectl("get", "crd", "workspaces.podium.hub", "-o", "json"))
+    return any(
+        condition["type"] == "Established" and condition["status"] == "True"
+        for condition in found.get("status", {}).get("conditions") or []
+    )
 
 
 @pytest.fixture

@@ -104,11 +104,6 @@ class Wire(Api):
         send = partial(super()._send, method, path, *rest)
         return await (self.meddle(method, path, send) if self.meddle else send())
 
-    async def fetch(self, method: str, path: str, *rest: Any, **options: Any) -> bytes:
-        if path.endswith("/log") and self.hub.logs:
-            return self.hub.logs.encode()
-        return await super().fetch(method, path, *rest, **options)
-
     @property
     def writes(self) -> list[tuple[str, str]]:
         """The requests that could change something."""
@@ -138,11 +133,10 @@ class HubInCluster:
         """Workers that a controller ended though their scheduler, which knew them, was not asked to drain."""
         self.made: dict[tuple[str, str], set[str]] = {}
         """Namespace and name of each pod there ever was to the uids it had."""
-        self.logs = ""
-        """What the API server gives for the log of a pod, which it cannot ask a machine for."""
         self._addresses = 0
         self.profiles = read_profiles(PROFILES)
-        self._kubeconfig = kubeconfig or cluster.kubeconfig
+        self.kubeconfig = kubeconfig or cluster.kubeconfig
+        """The controller's, from its next start on."""
         self._controllers: list[RunningController] = []
         self._watching: list[asyncio.Task[None]] = []
 
@@ -161,8 +155,7 @@ class HubInCluster:
 
     async def close(self) -> None:
         """Kill what runs and let the cluster remove the rest by itself."""
-        for controller in list(self._controllers):
-            await self.kill(controller)
+        await self.kill_all()
         for workspace in await self.store.list():
             path = f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURAL}/{workspace.name}"
             free = [{"op": "add", "path": "/metadata/finalizers", "value": []}]
@@ -189,7 +182,7 @@ class HubInCluster:
         Args:
             lease: its duration, patience and period in seconds; without them, it acts at once.
         """
-        api = await Wire.connect(self._kubeconfig)
+        api = await Wire.connect(self.kubeconfig)
         assert isinstance(api, Wire)
         controller = RunningController(self, api, self._port, lease)
         self._controllers.append(controller)
@@ -200,6 +193,11 @@ class HubInCluster:
         self._controllers.remove(controller)
         controller.api.cut = True
         await controller.end()
+
+    async def kill_all(self) -> None:
+        """Kill all controllers."""
+        for controller in list(self._controllers):
+            await self.kill(controller)
 
     async def stop(self, controller: RunningController) -> None:
         """Ask a controller to end, which it does in order."""
@@ -260,6 +258,11 @@ class HubInCluster:
         seen = (await self.get(name)).status.clusters.get("dask")
         return seen is not None and all(getattr(seen, key) == value for key, value in parts.items())
 
+    async def troubled(self, name: str) -> Workspace | None:
+        """A workspace whose Dask cluster has something wrong."""
+        workspace = await self.get(name)
+        return workspace if workspace.status.clusters["dask"].message else None
+
     async def phase(self, name: str, phase: str, reason: str = "", patience: float = PATIENCE) -> Workspace:
         """Wait until a workspace says so, and return it."""
 
@@ -288,11 +291,10 @@ class HubInCluster:
         """Wait until nothing is left of a workspace."""
 
         async def seen() -> bool:
-            return await self.store.get(name) is None and not self.pods(name) and name not in self.routes
+            there = name in self.namespaces() or self.pods(name) or f"/{name}" in self.routes
+            return await self.store.get(name) is None and not there
 
         await self.until(f"{name} is gone", seen)
-        assert name not in self.namespaces()
-        assert f"/{name}" not in self.routes
 
     # Reality.
 
@@ -370,15 +372,22 @@ class RunningController:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         reached = cast(aiohttp.ClientSession, Rewriting(self._session, hub.routes, port))
         self._probe = Probe(reached, self.queue.add, PUBLIC)
-        proxy = MemoryProxy(hub.routes)
+        self._proxy = Proxy(hub.routes)
         self.controller = Controller(
-            self.store, self.backend, proxy, self._probe, self.queue, HUB_KEY, profiles=hub.profiles
+            self.store, self.backend, self._proxy, self._probe, self.queue, HUB_KEY, profiles=hub.profiles
         )
         act: Callable[[], Coroutine[Any, Any, None]] = self.controller.run
         if lease:
-            elected = Lease(api, hub.namespace, "controller", secrets.token_hex(4), **lease)
+            elected = Lease(
+                api, hub.namespace, f"{hub.release.name}-controller", secrets.token_hex(4), **lease
+            )
             act = partial(elected.lead, self.controller.run)
         self.running = asyncio.create_task(self._run(act))
+
+    @property
+    def all_looked_at(self) -> bool:
+        """Whether every workspace that there was at the start was looked at since."""
+        return self._proxy.whole
 
     async def _run(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -396,6 +405,16 @@ class RunningController:
         await self.api.close()
         if not self.running.cancelled():
             self.running.result()
+
+
+class Proxy(MemoryProxy):
+    """A proxy's routes, of which is known whether every workspace had its turn."""
+
+    whole = False
+
+    def complete(self) -> None:
+        super().complete()
+        self.whole = True
 
 
 class Rewriting:

@@ -321,7 +321,7 @@ def test_its_namespace_goes_when_it_is_interrupted(
 
 @ONLY_FAKE
 async def test_a_cluster_that_has_nothing(bin, tmp_path):
-    """First without anything, then with Workspaces of another version and of this one, then no more at all."""
+    """First with nothing, then with Workspaces of another version and of this one; then gone."""
     options = {"kube-apiserver": ["--disable-admission-plugins=PodSecurity"]}
     with ControlPlane(tmp_path / "empty", bin, options=options, fake=False) as cluster:
         release = Release("podium", "podium")

@@ -33,9 +33,9 @@ def waits(reason, message=""):
     return {"waiting": {"reason": reason, "message": message}}
 
 
-def ended(code, reason="Error"):
-    """A container that ended."""
-    return {"terminated": {"exitCode": code, "reason": reason}}
+def ended(code, reason="Error", said=""):
+    """A container that ended, and the last lines that its machine kept."""
+    return {"terminated": {"exitCode": code, "reason": reason, "message": said}}
 
 
 async def recovers(hub, name, pod="notebook"):
@@ -102,21 +102,19 @@ async def test_a_container_that_cannot_be_made(hub, waiting, reason, sentence):
 
 async def test_a_crash_loop_is_told_with_the_last_lines(hub):
     name = await launch_held(hub)
-    hub.logs = "one line\nImportError: no module named jupyterlab\n"
-    await hub.status_of(name, "notebook", container(waits("CrashLoopBackOff"), ended(3), restarts=2))
-    workspace = await hub.phase(name, "Starting", "CrashLoop", AT_ONCE)
-    assert workspace.status.message == (
-        "JupyterLab ended 2 times, last with exit code 3; it is tried again, and its last lines are below."
+    said = "one line\nImportError: no module named jupyterlab\n"
+    await hub.status_of(
+        name, "notebook", container(waits("CrashLoopBackOff"), ended(3, said=said), restarts=2)
     )
-    lines = ("one line", "ImportError: no module named jupyterlab")
-    await hub.until("its last lines are told", lambda: hub.tells(name, log=lines), AT_ONCE)
+    workspace = await hub.phase(name, "Starting", "CrashLoop", AT_ONCE)
+    assert workspace.status.message == ("JupyterLab ended 2 times, last with exit code 3; it is tried again.")
+    assert workspace.status.log == ("one line", "ImportError: no module named jupyterlab")
     await recovers(hub, name)
     assert (await hub.get(name)).status.log == ()
 
 
 async def test_a_launch_is_given_up_when_the_notebook_crashes_again_and_again(hub):
     name = await launch_held(hub)
-    hub.logs = "cannot read the settings\n"
     await hub.status_of(name, "notebook", container(waits("CrashLoopBackOff"), ended(1), restarts=3))
     workspace = await hub.phase(name, "Failed", "NotebookCrashed", AT_ONCE)
     assert workspace.status.message.startswith("JupyterLab ended 3 times while it was starting")
@@ -153,17 +151,17 @@ async def test_a_worker_out_of_memory_is_told_with_its_cluster_and_the_rest_is_r
 
 async def test_quota_exceeded(hub):
     await hub.start()
-    name = await hub.launch("tight", workers=3)
-
-    workspace = await hub.phase(name, "Ready")
-    assert workspace.status.clusters["dask"].pending == 2
+    name = await hub.launch("tight", workers=1)
+    await hub.ready(name, workers=1)
+    await hub.ask(name, workers=2)
+    workspace = await hub.until("it is told", lambda: hub.troubled(name), AT_ONCE)
+    assert workspace.status.phase == "Ready"
     sentence = workspace.status.clusters["dask"].message
-    assert sentence.startswith("The quota has no room for the worker dask-worker-")
+    assert sentence.startswith("The quota has no room for the worker dask-worker-2 (")
     assert "requested: pods=1, used: pods=3, limited: pods=3" in sentence
     assert sentence.endswith(
         "It starts as soon as there is; scale something down, or ask the operator for more."
     )
-    await hub.until("one has room", lambda: hub.counts(name, ready=1))
     await hub.ask(name, workers=1)
     await hub.until("nothing is wrong any more", lambda: hub.counts(name, message="", pending=0))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from hub.backends.kubernetes.cluster import Cluster, Place
@@ -169,30 +169,31 @@ class KubernetesBackend:
         self, place: Place, wanted: Mapping[str, Workload], settings: Settings, files: str
     ) -> None:
         """Make the pods that are missing, and end those that are not wanted or will never run again."""
-        async with asyncio.TaskGroup() as tasks:
-            for pod in list(place.pods.values()):
-                if pod.metadata.uid in place.ended:
-                    continue
-                if pod.terminating:
-                    if pod.spec.node_name in self._cluster.lost and pod.condition("DisruptionTarget"):
-                        # Kubernetes has given it up; only its machine could say that it ended.
-                        tasks.create_task(self._end(place, pod, grace=0))
-                elif pod.metadata.name not in wanted or pod.over:
-                    tasks.create_task(self._end(place, pod))
+        ends: list[Coroutine[Any, Any, None]] = []
+        for pod in list(place.pods.values()):
+            if pod.metadata.uid in place.ended:
+                continue
+            if pod.terminating:
+                if pod.spec.node_name in self._cluster.lost and pod.condition("DisruptionTarget"):
+                    # Kubernetes has given it up; only its machine could say that it ended.
+                    ends.append(self._end(place, pod, grace=0))
+            elif pod.metadata.name not in wanted or pod.over:
+                ends.append(self._end(place, pod))
+        await _together(ends)
         missing = [key for key in wanted if key not in place.pods]
         # Where the quota has room for some alone, the notebook is the one to have it.
         for group in (missing[:1], missing[1:]) if "notebook" in missing else (missing,):
-            async with asyncio.TaskGroup() as tasks:
-                for key in group:
-                    body = pod_of(place.name, wanted[key], key, settings, self._release, files)
-                    tasks.create_task(self._start(place, key, body))
+            bodies = {
+                key: pod_of(place.name, wanted[key], key, settings, self._release, files) for key in group
+            }
+            await _together(self._start(place, key, body) for key, body in bodies.items())
 
     async def _start(self, place: Place, key: str, body: dict[str, Any]) -> None:
         try:
             made = await self._api.call("POST", COLLECTIONS["Pod"].format(place.name), body)
         except ApiError as error:
-            if error.status == 409:
-                return  # it is there; the watch will tell
+            if error.reason == "AlreadyExists":
+                return  # the watch will tell
             if error.status == 404 or "is being terminated" in error.message:
                 return  # the namespace is going; the watch will tell
             self._refuse(place.name, key, error)
@@ -216,8 +217,9 @@ class KubernetesBackend:
 
     def _refuse(self, name: str, key: str, error: ApiError) -> None:
         """Remember why something could not be made; it is tried again at every look."""
-        if error.status >= 500 or error.status == 429:
-            raise error  # not a judgement: nothing is known
+        if error.status >= 500 or error.status == 429 or error.reason == "Conflict":
+            # Not a judgement: nothing is known, or the quota counted another one in the same moment.
+            raise error
         if error.reason == "NamespaceTaken":
             self._refused[(name, key)] = (error.reason, error.message)
         else:
@@ -230,6 +232,16 @@ class KubernetesBackend:
             for (place, key), (reason, message) in self._refused.items()
             if place == name and key not in present
         ]
+
+
+async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await all of them, whatever becomes of the others; raises what the first that failed failed with.
+
+    A TaskGroup of Python 3.11 loses the cancellation of its own task when a part of it fails just then.
+    """
+    for failure in await asyncio.gather(*calls, return_exceptions=True):
+        if failure is not None:
+            raise failure
 
 
 def _hash(manifest: Manifest) -> str:

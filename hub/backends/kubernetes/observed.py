@@ -159,13 +159,16 @@ class Namespace(Struct, frozen=True, kw_only=True):
     @property
     def stuck(self) -> str:
         """One sentence on what keeps it from going, once Kubernetes says so."""
-        for condition in self.status.conditions:
-            if condition.status == "True" and condition.type in STUCK:
-                said = _short(condition.message)
-                return f"{STUCK[condition.type]} Tell the operator. ({said})"
+        told = {condition.type: condition for condition in self.status.conditions}
+        for kind, sentence in STUCK.items():
+            condition = told.get(kind)
+            # That something is left is no failure while its pods are still ending.
+            if condition is not None and condition.status == "True" and LEFT not in condition.message:
+                return f"{sentence} Tell the operator. ({_short(condition.message)})"
         return ""
 
 
+LEFT = "unexpected items still remain"
 STUCK = {
     "NamespaceFinalizersRemaining": "Something in its namespace waits for a program that does not answer.",
     "NamespaceDeletionContentFailure": "Kubernetes cannot delete something in its namespace.",
