@@ -29,7 +29,7 @@ PURE := admission culler desired errors keys model notebook observed profiles sc
 
 coverage: ## Check that the tests of the pure modules take every branch
 	@$(PYTHON) -m hub.install --tests
-	$(BIN)/coverage run -m pytest -q $(wildcard $(patsubst %,tests/test_%*.py,$(notdir $(PURE)))) tests/clusters tests/proxy/test_routes.py
+	$(BIN)/coverage run -m pytest -q $(wildcard $(patsubst %,tests/test_%*.py,$(notdir $(PURE)))) tests/clusters tests/proxy/test_routes.py $(wildcard tests/test_doctor*.py)
 	$(BIN)/coverage report --fail-under=100 --include='$(subst $() $(),$(COMMA),$(PURE:%=hub/%.py)),hub/clusters/*,proxy/routes.py'
 
 bench: ## Measure one person on this machine, and 500 on Kubernetes; ARGS=… is laptop, or storm with --people
