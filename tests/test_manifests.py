@@ -257,12 +257,12 @@ def test_what_a_profile_says_lands_in_the_namespace(settings, kind, name, path, 
 
 QUOTAS = [
     # A notebook alone.
-    ({"frameworks": []}, {"pods": "1", "requests.cpu": "1", "limits.memory": "1Gi", "services": "0"}),
+    ({"frameworks": []}, {"pods": "1", "requests.cpu": "1", "limits.memory": "1Gi"}),
     # A cluster at its largest twice over, for what ends counts too; its scheduler once.
-    ({"frameworks": ["dask"], "maxWorkers": 10}, {"pods": "22", "limits.cpu": "22", "services": "1"}),
+    ({"frameworks": ["dask"], "maxWorkers": 10}, {"pods": "22", "limits.cpu": "22"}),
     (
         {"frameworks": ["dask", "spark"], "maxWorkers": 10},
-        {"pods": "43", "limits.cpu": "43", "services": "2"},
+        {"pods": "43", "limits.cpu": "43"},
     ),
     # Requests and limits, each role's own.
     (

@@ -82,7 +82,8 @@ def files_secret(workspace: str, workloads: Sequence[Workload], release: Release
 def quota(settings: Settings) -> dict[str, str]:
     """The hard limits of a namespace: what the profile's clusters need at their largest, and no more.
 
-    A Service that opens a port on the nodes or a load balancer is never needed, so there can be none.
+    A Service that opens a port on the nodes or a load balancer is never needed, so there can be none; others are
+    not counted, for each would wait until the count is written.
     """
     own, roles = settings.kubernetes, settings.resources
     clusters = len(set(settings.frameworks))
@@ -101,7 +102,6 @@ def quota(settings: Settings) -> dict[str, str]:
         f"requests.{own.gpu_resource}": str(sum(role.gpu * number for role, number in counts)),
         "persistentvolumeclaims": str(len(claims)),
         "requests.storage": _memory(sum(mebibytes(claim.size) for claim in claims)),
-        "services": str(clusters),
         "services.loadbalancers": "0",
         "services.nodeports": "0",
     }
