@@ -14,6 +14,7 @@ from types import FrameType
 from bench import laptop, netns, storm
 from hub.tools import CHECKOUT, ToolError
 from tests.cluster import binaries
+from tests.cluster.access import ClusterError, until
 from tests.cluster.control_plane import COMPONENTS
 
 OUT = CHECKOUT / "artefacts" / "bench"
@@ -39,7 +40,7 @@ def main() -> int:
         if "laptop" in what:
             laptop.main()
         return outside(sys.argv[1:]) if "storm" in what else 0
-    except ToolError as error:
+    except (ToolError, ClusterError) as error:
         print(f"podium: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -50,11 +51,12 @@ def main() -> int:
 def outside(arguments: list[str]) -> int:
     """Run a storm in a network of its own, and remove what it leaves."""
     binaries.find(COMPONENTS)
-    folder = tempfile.mkdtemp(prefix="podium-bench-")
+    folder = Path(tempfile.mkdtemp(prefix="podium-bench-"))
     try:
-        return netns.run([sys.executable, "-m", "bench", *arguments, "--inside", folder])
+        return netns.run([sys.executable, "-m", "bench", *arguments, "--inside", str(folder)])
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        # What was killed a moment ago may still be writing.
+        until(f"{folder} is gone", lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists())
 
 
 def inside(folder: Path, people: list[int], more: bool) -> int:

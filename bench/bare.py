@@ -25,7 +25,7 @@ from hub.scaling import assign
 from hub.workload import Workload
 
 SIDE_BY_SIDE = 16
-"""Workspaces that are made at a time, so that the first ones are whole early; as many as the client's requests."""
+"""Workspaces that are made at a time, so that the first are whole early; as many as the client's requests."""
 KEY = b"bench"
 
 
@@ -70,7 +70,7 @@ async def launch(api: Api, bundles: Sequence[Bundle]) -> tuple[float, list[float
     """Make them all.
 
     Returns:
-        When it began, by the monotonic clock, and the seconds after which each had all its pods Ready, sorted.
+        When it began, by the monotonic clock, and the seconds after which each had all pods Ready, sorted.
     """
     waiting = {bundle.name: {str(pod["metadata"]["name"]) for pod in bundle.pods} for bundle in bundles}
     ready: list[float] = []
@@ -132,16 +132,16 @@ async def scale_deployment(api: Api, bundle: Bundle, few: int, many: int) -> flo
         },
     }
     await api.call("POST", path, body)
-    await _settled(api, bundle.name, few)
+    await settled(api, bundle.name, few)
     begin = time.monotonic()
     patch = {"spec": {"replicas": many}}
     await api.call("PATCH", f"{path}/workers", patch, content_type="application/merge-patch+json")
-    await _settled(api, bundle.name, many)
+    await settled(api, bundle.name, many)
     return time.monotonic() - begin
 
 
-async def _settled(api: Api, namespace: str, count: int) -> None:
-    """Wait until so many pods of a namespace are Ready."""
+async def settled(api: Api, namespace: str, count: int) -> None:
+    """Wait until so many workers of a namespace are Ready."""
     enough = asyncio.Event()
 
     def told(before: Pod | None, now: Pod | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,6 +57,17 @@ class Storm:
     refusals: Sequence[str] = ()
 
     @property
+    def busy(self) -> float:
+        """Seconds of processor time of all programs together."""
+        return sum(value for name, value in self.seconds.items() if name not in ("idle", "everything"))
+
+    @property
+    def others(self) -> float:
+        """The share of the machine that something else used meanwhile, which makes all times longer."""
+        everything = self.seconds["everything"]
+        return (everything - self.seconds["idle"] - self.busy) / everything
+
+    @property
     def took(self) -> float:
         """Seconds until the last was Ready; without end, if one never was."""
         return self.ready[-1] if len(self.ready) == self.count else float("inf")
@@ -81,6 +91,9 @@ class Report:
         self.add(f"{at}: all Ready, bare script, s", floor.took)
         self.add(f"{at}: all Ready, s", storm.took)
         self.add(f"{at}: all Ready, times the bare script", storm.took / floor.took, 1.2)
+        self.add(f"{at}: processor time, times the bare script", storm.busy / floor.busy)
+        for who, one in (("bare script", floor), ("Podium", storm)):
+            self.add(f"{at}: other programs of this machine, {who}, %", 100 * one.others)
         self.add(f"{at}: first Ready, bare script, s", floor.ready[0])
         self.add(f"{at}: first Ready, s", share(storm.ready, 0), 3)
         self.add(f"{at}: half of them Ready, s", share(storm.ready, 0.5))
@@ -137,7 +150,8 @@ class Report:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
             f'font-family="sans-serif" font-size="13">\n<rect width="100%" height="100%" fill="#fff"/>\n'
             f'<path d="{axes}" fill="none" stroke="#333"/>\n'
-            f'<text x="{width - EDGE}" y="{height - EDGE + 20}" text-anchor="end">seconds after the click</text>\n'
+            f'<text x="{width - EDGE}" y="{height - EDGE + 20}" text-anchor="end">seconds after the click'
+            f"</text>\n"
             f'<text x="{EDGE}" y="{EDGE - 12}">workspaces Ready, of {most} at most</text>\n'
             + "\n".join(drawn)
             + "\n</svg>\n"

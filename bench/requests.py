@@ -1,4 +1,7 @@
-"""How many requests an API server was sent, by whoever, as its own metrics tell. Nothing here may start anything."""
+"""How many requests an API server was sent, by whoever, as its own metrics tell.
+
+Nothing here may start anything.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole site as real processes: a control plane with fake nodes, their pods' programs, the proxy, web, the controller.
+"""A whole site as real processes: a control plane, the programs of fake pods, the proxy, web, the controller.
 
 Nothing here may measure anything but what a process has used.
 """
@@ -23,7 +23,7 @@ from hub.store import crd
 from hub.web.auth import derive
 from proxy.process import ERRORS
 from tests.cluster import binaries
-from tests.cluster.access import until
+from tests.cluster.access import ClusterError, until
 from tests.cluster.control_plane import COMPONENTS, ControlPlane
 from tests.cluster.program import Program
 
@@ -110,6 +110,7 @@ class Site:
     async def start(self) -> None:
         """Start Podium and wait until it serves and acts."""
         self._state.open(alone=False)
+        self.cluster.kubectl("apply", "-f", str(tools.CHECKOUT / "helm" / "rights"))
         (self.folder / "podium_config.py").write_text(CONFIG.format(profile=PROFILE, **self._port))
         self.start_proxy()
         self.start_part("web")
@@ -136,14 +137,15 @@ class Site:
         await self._said("controller", "This controller acts.")
 
     def start_part(self, part: str) -> None:
-        """Start `podium web` or `podium controller`, with a clock on its loop; see `lateness_of`."""
-        env = {"KUBECONFIG": str(self.cluster.kubeconfig)}
+        """Start `podium web` or `podium controller` with the rights it is given, and a clock on its loop."""
+        account = f"{RELEASE}/{RELEASE}-{part}"
+        kubeconfig = self.cluster.kubeconfig_of(account, self.folder / f"{part}.kubeconfig")
         options = [
             *("--backend=kubernetes", f"--port={self._port['public']}", f"--namespace={RELEASE}"),
             *(f"--state={self._state.directory}", f"--config={self.folder / 'podium_config.py'}"),
         ]
         (self.folder / f"{part}.log").unlink(missing_ok=True)
-        self._run(part, env, "bench.clock", str(self.clock(part)), part, *options)
+        self._run(part, {"KUBECONFIG": str(kubeconfig)}, "bench.clock", str(self.clock(part)), part, *options)
 
     def clock(self, part: str) -> Path:
         """The file that a part's loop writes to."""
@@ -154,20 +156,24 @@ class Site:
         await self.until(f"{name} says {what}", lambda: what in log.read_text(), name)
 
     async def until(self, what: str, true: Callable[[], bool], name: str = "") -> None:
-        """Look until something is true; raises RuntimeError when the program it depends on ends before."""
+        """Look until something is true; raises ClusterError when the program it depends on ends before."""
         end = time.monotonic() + 60
         while not true():
-            if name and not self.programs[name].running or time.monotonic() > end:
+            if (name and not self.programs[name].running) or time.monotonic() > end:
                 words = self.programs[name].last_words(30) if name else ""
-                raise RuntimeError(f"never: {what}\n{words}")
+                raise ClusterError(f"never: {what}\n{words}")
             await asyncio.sleep(0.02)
 
     def _run(self, name: str, env: Mapping[str, str], module: str, *arguments: str) -> None:
-        variables = [f"{key}={value}" for key, value in env.items()]
-        path = (
-            f"PYTHONPATH={os.pathsep.join([str(tools.CHECKOUT), str(tools.CHECKOUT / 'images/workspace')])}"
-        )
-        command = ["env", path, "PYTHONUNBUFFERED=1", *variables, sys.executable, "-m", module, *arguments]
+        # Compiled once, as where it is installed, and not at each start.
+        own = {
+            "PYTHONPATH": os.pathsep.join(str(tools.CHECKOUT / path) for path in (".", "images/workspace")),
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONUNBUFFERED": "1",
+        }
+        variables = [f"{key}={value}" for key, value in (own | dict(env)).items()]
+        command = ["env", *variables, sys.executable, "-m", module, *arguments]
         self.programs[name] = Program(command, self.folder / f"{name}.log")
 
     def seconds(self) -> dict[str, float]:

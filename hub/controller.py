@@ -91,11 +91,12 @@ class Controller:
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
-        self._unseen = {
-            workspace.name for workspace in await self._store.list()
-        } | await self._backend.names()
-        for name in sorted(self._unseen):
-            self._queue.add(name, behind=True)
+        objects = {workspace.name: workspace for workspace in await self._store.list()}
+        self._unseen = objects.keys() | await self._backend.names()
+        # What somebody changed while nobody acted comes first, and what nothing was done for yet comes last.
+        for name in sorted(self._unseen, key=lambda name: (_at_rest(objects.get(name)), name)):
+            workspace = objects.get(name)
+            self._queue.add(name, behind=workspace is not None and not workspace.status.history)
         self._seen("")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_store())
@@ -280,3 +281,13 @@ class Controller:
 
 def _framework(workload: Workload) -> FrameworkName:
     return next(name for name in FRAMEWORKS if name == workload.cluster)
+
+
+def _at_rest(workspace: Workspace | None) -> bool:
+    """Whether, by its last report, nothing has to be done for a workspace."""
+    if workspace is None or workspace.deleting or workspace.status.phase != "Ready":
+        return False
+    told, spec = workspace.status.clusters, workspace.spec
+    return {name: told[name].workers for name in told} == {
+        name: spec.workers_of(name) for name in spec.clusters
+    }

@@ -163,9 +163,7 @@ class MemoryBackend:
         instances = tuple(place.programs[key].instance for key in sorted(place.programs))
         return Observed(exists=True, instances=instances, addresses=dict(place.ports))
 
-    async def apply(
-        self, name: str, workloads: Sequence[Workload], settings: Settings | None = None
-    ) -> None:
+    async def apply(self, name: str, workloads: Sequence[Workload], settings: Settings | None = None) -> None:
         world = self._world
         if not workloads:
             if name in world.places:

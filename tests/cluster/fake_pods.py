@@ -48,8 +48,8 @@ class FakePods:
         """Namespace and name of those that have work; `changed` has to be called when it changes."""
         self.hold_drains = False
         """Whether workers that are asked to finish never come to an end; as `busy`."""
-        self.dead: set[tuple[str, str]] = set()
-        """Namespace and name of those whose programs are gone though the cluster does not know; as `busy`."""
+        self.dead: set[str] = set()
+        """The uids of those whose programs are gone though the cluster does not know; as `busy`."""
         self.asked: list[tuple[str, str]] = []
         """Namespace and name of everyone who was asked to finish, in that order."""
         self.registered: set[str] = set()
@@ -113,7 +113,7 @@ class FakePods:
         }
 
     def _runs(self, pod: Pod) -> bool:
-        alive = (pod.metadata.namespace, pod.metadata.name) not in self.dead
+        alive = pod.metadata.uid not in self.dead
         return alive and pod.status.phase == "Running" and bool(pod.status.pod_ip)
 
     def _told(self, before: Pod | None, now: Pod | None) -> None:
@@ -130,7 +130,7 @@ class FakePods:
                 ended.touch()
         else:
             place[now.metadata.name] = now
-            if self._runs(now):
+            if self._runs(now) and now.spec.containers[0].ports:
                 self._at[now.status.pod_ip] = now
         scheduler = place.get(f"{_cluster(pod)}-scheduler")
         if scheduler is not None and scheduler.metadata.uid in self._programs:

@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from hub.kube.api import Api
+from tests.cluster import certificates
 from tests.cluster.access import Cluster
 
 Fault = Callable[[web.Request], "web.Response | None"]
@@ -47,7 +48,7 @@ class Between:
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        _write(kubeconfig, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        certificates.kubeconfig(kubeconfig, {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}, {})
         try:
             yield
         finally:
@@ -92,16 +93,6 @@ class Between:
                 await asyncio.Event().wait()
             await answer.write(chunk)
         return answer
-
-
-def _write(kubeconfig: Path, url: str) -> None:
-    context = {"name": "between", "context": {"cluster": "between", "user": "nobody"}}
-    config = {
-        **{"apiVersion": "v1", "kind": "Config", "current-context": "between", "contexts": [context]},
-        "clusters": [{"name": "between", "cluster": {"server": url}}],
-        "users": [{"name": "nobody", "user": {}}],
-    }
-    kubeconfig.write_text(json.dumps(config))
 
 
 def _kept(given: aiohttp.ClientResponse) -> dict[str, str]:

@@ -102,6 +102,10 @@ def _given(directory: Path, request: pytest.FixtureRequest) -> Cluster:
 @pytest.fixture(scope="session")
 def workspaces(cluster: Cluster) -> None:
     """The custom resource of Workspaces, installed."""
+    _install(cluster)
+
+
+def _install(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--server-side", "-f", str(crd.FILE))
     until("Workspaces can be made", lambda: _established(cluster))
 
@@ -121,4 +125,30 @@ async def hub(cluster: Cluster, release_namespace: str, workspaces: None) -> Asy
     if not isinstance(cluster, ControlPlane):
         pytest.skip("a cluster that KUBECONFIG names has machines, on which the workspaces would really run")
     async with hub_in(cluster, release_namespace) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def impatient(bin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane that soon notices that a node is lost, and looks at autoscalers every second."""
+    options = {
+        "kube-apiserver": ["--default-unreachable-toleration-seconds=1"],
+        "kube-controller-manager": [
+            "--node-monitor-grace-period=8s",
+            "--horizontal-pod-autoscaler-sync-period=1s",
+        ],
+        "kwok": ["--node-lease-duration-seconds=4"],
+    }
+    with ControlPlane(tmp_path_factory.mktemp("impatient"), bin, options=options) as control_plane:
+        control_plane.add_nodes(3)
+        _install(control_plane)
+        yield control_plane
+
+
+@pytest.fixture
+async def impatient_hub(impatient: ControlPlane) -> AsyncIterator[HubInCluster]:
+    """As `hub`, on the impatient control plane."""
+    name = f"podium-test-{uuid.uuid4().hex[:8]}"
+    impatient.kubectl("create", "namespace", name)
+    async with hub_in(impatient, name) as hub:
         yield hub

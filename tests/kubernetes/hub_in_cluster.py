@@ -105,6 +105,11 @@ class Wire(Api):
         return await (self.meddle(method, path, send) if self.meddle else send())
 
     @property
+    def asked_for_lease(self) -> int:
+        """How often the lease was looked at."""
+        return sum(method == "GET" and "/leases/" in path for method, path in self.requests)
+
+    @property
     def writes(self) -> list[tuple[str, str]]:
         """The requests that could change something."""
         return [request for request in self.requests if request[0] != "GET"]
@@ -343,13 +348,13 @@ class HubInCluster:
         if method != "DELETE" or rest[:1] != ["pods"]:
             return
         pod = self.pods(name).get(rest[1])
-        asked = (name, rest[1]) in self.fake.asked
+        asked = (name, rest[1]) in self.fake.asked or (pod is not None and pod.terminating)
         if pod and pod.metadata.uid in self.fake.registered and not pod.over and not asked:
             self.lost.append(f"{name}/{rest[1]}")
 
     async def _snapshot(self) -> str:
         statuses = [(w.name, w.deleting, w.status) for w in await self.store.list()]
-        pods = [(*key, pod.status.phase) for key, pod in self._pods.objects.items()]
+        pods = [(*key, pod.status.phase, pod.status.pod_ip) for key, pod in self._pods.objects.items()]
         return f"{statuses}\n{pods}\n{self.routes}"
 
 

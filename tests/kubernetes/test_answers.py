@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import cycle
 
 import pytest
 
@@ -43,8 +44,8 @@ def writes_once(answer):
     return lambda request: None if request.method == "GET" else fault(request)
 
 
-async def whole_life(hub):
-    """A launch, more workers, fewer workers and a stop, in which nothing is made twice."""
+async def launch_and_scale(hub):
+    """A launch, more workers and fewer workers, in which nothing is made twice. Returns the name."""
     name = await hub.launch(workers=2)
     await hub.ready(name, workers=2)
     await hub.ask(name, workers=4)
@@ -52,26 +53,34 @@ async def whole_life(hub):
     await hub.ask(name, workers=1)
     await hub.ready(name, workers=1)
     assert hub.lives(name) == 6
+    return name
+
+
+async def whole_life(hub):
+    """As `launch_and_scale`, and a stop."""
+    name = await launch_and_scale(hub)
     await hub.store.delete(name)
     await hub.gone(name)
     assert hub.lives(name) == 6
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+BUSY = [
+    *(
         lambda: refusal(429, "TooManyRequests", **{"Retry-After": "0"}),
         lambda: refusal(429, "TooManyRequests"),
-        lambda: refusal(500, "InternalError"),
-        lambda: refusal(503, "ServiceUnavailable"),
-        lambda: refusal(504, "Timeout"),
-    ],
-    ids=["429 with a time", "429", "500", "503", "504"],
-)
-async def test_every_request_is_refused_once(hub, between, answer):
-    between.fault = once(answer)
+    ),
+    *(lambda: refusal(500, "InternalError"), lambda: refusal(503, "ServiceUnavailable")),
+    lambda: refusal(504, "Timeout"),
+]
+"""What an API server says that has something else to do, or has trouble of its own."""
+
+
+@pytest.mark.parametrize("first", range(len(BUSY)))
+async def test_every_request_is_refused_once(hub, between, first):
+    answers = cycle(BUSY[first:] + BUSY[:first])
+    between.fault = once(lambda: next(answers)())
     await hub.start()
-    await whole_life(hub)
+    await launch_and_scale(hub)
 
 
 async def test_every_write_is_carried_out_but_its_answer_is_an_error(hub, between):
@@ -88,14 +97,18 @@ async def test_every_write_is_carried_out_but_its_answer_is_lost(hub, between):
     lost = writes_once(lambda: True)
     between.lose = lambda request: hang_up(request) if lost(request) else None
     await hub.start()
-    await whole_life(hub)
+    await launch_and_scale(hub)
 
 
 async def test_everything_that_may_meet_a_conflict_meets_it_once(hub, between):
     """An object that was written since it was read, and a quota that counts others in the same moment."""
-    fault = writes_once(lambda: refusal(409, "Conflict"))
-    may = ("/pods", "/workspaces")
-    between.fault = lambda request: fault(request) if any(part in request.path for part in may) else None
+    refuse = writes_once(lambda: refusal(409, "Conflict"))
+
+    def conflict(request):
+        pod = request.method == "POST" and request.path.endswith("/pods")
+        return refuse(request) if pod or "/workspaces/" in request.path else None
+
+    between.fault = conflict
     await hub.start()
     await whole_life(hub)
 

@@ -1,106 +1,113 @@
-"""A HorizontalPodAutoscaler may own the number of workers: a real one, with a metric that the test gives."""
+"""A real HorizontalPodAutoscaler owns the number of workers, by a metric that it is given."""
 
 from __future__ import annotations
 
-import datetime
+import contextlib
 import ssl
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from tests.cluster.certificates import Authority
 
-GROUP = "external.metrics.k8s.io"
-METRIC = "tasks-waiting"
+GROUP, VERSION = "external.metrics.k8s.io", "v1beta1"
+AT_ONCE = {
+    "scaleUp": {"policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}]},
+    "scaleDown": {
+        "stabilizationWindowSeconds": 0,
+        "policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}],
+    },
+}
 
 
-class Metrics:
-    """An API server for one external metric, behind the real one.
+class Metric:
+    """An API of metrics, which the API server passes requests on to."""
 
-    Source: Kubernetes, "Configure the Aggregation Layer"; k8s.io/metrics, `external_metrics/v1beta1`.
-    """
+    def __init__(self):
+        self.value = 1
 
-    def __init__(self) -> None:
-        self.value = 0
-        self.app = web.Application()
-        base = f"/apis/{GROUP}/v1beta1"
-        self.app.router.add_get(base, self._resources)
-        self.app.router.add_get(base + "/namespaces/{namespace}/" + METRIC, self._values)
+    async def groups(self, request):
+        """What the API server asks to see whether there is anybody."""
+        resource = {
+            "name": "waiting",
+            "kind": "ExternalMetricValueList",
+            "namespaced": True,
+            "verbs": ["get"],
+        }
+        said = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{GROUP}/{VERSION}"}
+        return web.json_response({**said, "resources": [{**resource, "singularName": ""}]})
 
-    async def _resources(self, request: web.Request) -> web.Response:
-        resource = {"name": METRIC, "namespaced": True, "kind": "ExternalMetricValueList", "verbs": ["get"]}
-        return web.json_response(
-            {
-                **{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{GROUP}/v1beta1"},
-                "resources": [{"singularName": "", **resource}],
-            }
-        )
-
-    async def _values(self, request: web.Request) -> web.Response:
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        value = {"metricName": METRIC, "metricLabels": {}, "timestamp": now, "value": str(self.value)}
-        kind = {"kind": "ExternalMetricValueList", "apiVersion": f"{GROUP}/v1beta1", "metadata": {}}
-        return web.json_response({**kind, "items": [value]})
+    async def values(self, request):
+        """The metric."""
+        item = {"metricName": "waiting", "metricLabels": {}, "timestamp": "2026-01-01T00:00:00Z"}
+        said = {"kind": "ExternalMetricValueList", "apiVersion": f"{GROUP}/{VERSION}", "metadata": {}}
+        return web.json_response({**said, "items": [{**item, "value": str(self.value)}]})
 
 
-@pytest_asyncio.fixture
-async def metrics(hub, tmp_path):
-    """The metric, known to the cluster."""
-    served = Metrics()
-    certificate = Authority(tmp_path, "authority").issue("metrics", "metrics", hosts=["localhost"])
+@pytest.fixture
+async def metric(impatient_hub, tmp_path):
+    """A metric that autoscalers can ask for."""
+    hub, metric = impatient_hub, Metric()
+    certificate = Authority(tmp_path, "metrics").issue("server", "server", hosts=["localhost"])
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    runner = web.AppRunner(served.app)
+    app = web.Application()
+    app.router.add_get(f"/apis/{GROUP}/{VERSION}", metric.groups)
+    app.router.add_get(f"/apis/{GROUP}/{VERSION}/namespaces/{{namespace}}/waiting", metric.values)
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     port = runner.addresses[0][1]
-    service = {"namespace": hub.namespace, "name": "metrics", "port": port}
+    here = {"name": "metrics", "namespace": hub.namespace}
+    service = {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}
+    name = f"{VERSION}.{GROUP}"
     await hub.create(
+        {"apiVersion": "v1", "kind": "Service", "metadata": here, "spec": service},
         {
-            **{"apiVersion": "v1", "kind": "Service"},
-            "metadata": {"name": "metrics", "namespace": hub.namespace},
-            "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]},
-        },
-        {
-            **{"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService"},
-            "metadata": {"name": f"v1beta1.{GROUP}"},
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": name},
             "spec": {
-                **{"group": GROUP, "version": "v1beta1", "service": service, "insecureSkipTLSVerify": True},
-                **{"groupPriorityMinimum": 100, "versionPriority": 100},
+                **{"group": GROUP, "version": VERSION, "service": {**here, "port": port}},
+                **{"groupPriorityMinimum": 100, "versionPriority": 100, "insecureSkipTLSVerify": True},
             },
         },
     )
-    await hub.kubectl("wait", "--for=condition=Available", f"apiservice/v1beta1.{GROUP}", "--timeout=30s")
-    yield served
-    await hub.kubectl("delete", "apiservice", f"v1beta1.{GROUP}")
-    await runner.cleanup()
+    await hub.kubectl("wait", "--for=condition=Available", f"apiservice/{name}", "--timeout=30s")
+    yield metric
+    await hub.kubectl("delete", "apiservice", name)
+    with contextlib.suppress(Exception):
+        await runner.cleanup()
 
 
-@pytest.mark.slow
-async def test_an_autoscaler_sets_the_workers_of_every_cluster_that_follows(hub, metrics):
+async def test_an_autoscaler_owns_the_number(impatient_hub, metric):
+    hub = impatient_hub
     await hub.start()
-    name = await hub.launch(workers=2, clusters={"dask": {}, "ipyparallel": {"workers": 1}})
-    await hub.ready(name, workers=3)
-    scale = await hub.see("workspace", name, "-n", hub.namespace, "--subresource=scale")
-    assert scale["spec"]["replicas"] == scale["status"]["replicas"] == 2, "like is compared with like"
-    assert scale["status"]["selector"] == f"podium.hub/workspace={name},podium.hub/role=worker"
-    metrics.value = 10
-    target = {"type": "AverageValue", "averageValue": "2"}
+    name = await hub.launch(workers=1)
+    await hub.ready(name, workers=1)
+    waiting = {"metric": {"name": "waiting"}, "target": {"type": "AverageValue", "averageValue": "1"}}
+    target = {"apiVersion": "podium.hub/v1", "kind": "Workspace", "name": name}
     await hub.create(
         {
-            **{"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"},
-            "metadata": {"name": "tasks", "namespace": hub.namespace},
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name, "namespace": hub.namespace},
             "spec": {
-                "scaleTargetRef": {"apiVersion": "podium.hub/v1", "kind": "Workspace", "name": name},
-                **{"minReplicas": 1, "maxReplicas": 8},
-                "metrics": [{"type": "External", "external": {"metric": {"name": METRIC}, "target": target}}],
+                **{"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 8, "behavior": AT_ONCE},
+                "metrics": [{"type": "External", "external": waiting}],
             },
         }
     )
-    workspace = await hub.ready(name, workers=6)
-    assert {key: seen.ready for key, seen in workspace.status.clusters.items()} == {
-        "dask": 5,
-        "ipyparallel": 1,
-    }
+    metric.value = 5
+    await hub.ready(name, workers=5)
+    metric.value = 50
+    await hub.ready(name, workers=8)
+    metric.value = 2
+    await hub.ready(name, workers=2)
+    assert (await hub.get(name)).spec.workers == 2
+
+    async def seen():
+        return (await hub.see("hpa", name, "-n", hub.namespace))["status"]["currentReplicas"] == 2
+
+    await hub.until("the autoscaler sees what became of it", seen)
+    assert len([one for one in hub.fake.asked if one[0] == name]) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 
@@ -362,3 +363,29 @@ async def test_a_namespace_that_was_deleted_by_hand_ends_its_workspace_where_the
     workspace = await hub.phase(name, "Stopping", "lost", AT_ONCE)
     assert workspace.status.message == "Somebody deleted its namespace: what is left is being removed."
     await hub.gone(name)
+
+
+# A machine that is lost.
+
+
+async def test_what_ran_on_a_lost_machine_is_made_again_on_another(impatient_hub):
+    hub = impatient_hub
+    await hub.start()
+    name = await hub.launch(workers=4)
+    await hub.ready(name, workers=4)
+    before = hub.pods(name)
+    machine = before["notebook"].spec.node_name
+    lost = {key: pod.metadata.uid for key, pod in before.items() if pod.spec.node_name == machine}
+    hub.fake.dead = set(lost.values())
+    hub.fake.changed()
+    await asyncio.to_thread(hub.cluster.lose_node, machine)
+    workspace = await hub.phase(name, "Starting", "NodeLost")
+    assert workspace.status.message.startswith(
+        f"The machine {machine} that JupyterLab ran on does not answer; JupyterLab is started on another one "
+    )
+    await hub.ready(name, workers=4)
+    after = hub.pods(name)
+    assert hub.lives(name) == len(before) + len(lost), "what is elsewhere stays as it is"
+    assert machine not in {pod.spec.node_name for pod in after.values()}
+    await asyncio.to_thread(hub.cluster.find_node, machine)
+    assert hub.uids(name) == {pod.metadata.uid for pod in after.values()}

@@ -80,7 +80,7 @@ async def test_nothing_shrinks_while_the_scheduler_does_not_answer(hub):
     await hub.start()
     name = await hub.launch(workers=4)
     await hub.ready(name, workers=4)
-    hub.fake.dead = {(name, "dask-scheduler")}
+    hub.fake.dead = {hub.pods(name)["dask-scheduler"].metadata.uid}
     hub.fake.changed()
     await hub.until("that is known", lambda: hub.counts(name, ready=0))
     await hub.ask(name, workers=1)

@@ -82,8 +82,8 @@ def files_secret(workspace: str, workloads: Sequence[Workload], release: Release
 def quota(settings: Settings) -> dict[str, str]:
     """The hard limits of a namespace: what the profile's clusters need at their largest, and no more.
 
-    A Service that opens a port on the nodes or a load balancer is never needed, so there can be none; others are
-    not counted, for each would wait until the count is written.
+    A Service that opens a port on the nodes or a load balancer is never needed, so there can be none; others
+    are not counted, for each would wait until the count is written.
     """
     own, roles = settings.kubernetes, settings.resources
     clusters = len(set(settings.frameworks))
