@@ -169,6 +169,8 @@ class Controller:
         elif report != workspace.status:
             workspace = await self._store.update_status(change(workspace, status=report))
             self._reported[name] = workspace.metadata.resource_version
+            if report.phase == "Failed":
+                self._queue.add(name)  # what runs is to end now, and of our own words we are not told
         if seen.ready("notebook") and not seen.reachable:
             self._queue.add_after(name, REACHED_AGAIN)
         self._queue.add_after(name, min(RESYNC, culler.next_look(workspace, self._now())))

@@ -25,6 +25,7 @@ from hub.backends.kubernetes.backend import KubernetesBackend
 from hub.backends.kubernetes.names import COLLECTIONS, Release
 from hub.backends.kubernetes.observed import Namespace, Pod
 from hub.controller import Controller
+from hub.errors import Conflict
 from hub.kube.api import NOT_ANSWERING, Api, ApiError
 from hub.kube.informer import Informer
 from hub.kube.lease import Lease
@@ -220,9 +221,12 @@ class HubInCluster:
         return name
 
     async def ask(self, name: str, **spec: Any) -> None:
-        """Change what is asked for, as the API does it."""
-        present = await self.get(name)
-        await self.store.update(admission.change(present, {"spec": spec}, datetime.now(UTC)))
+        """Change what is asked for, as the API does it: again, when a controller's report came between."""
+        while True:
+            changed = admission.change(await self.get(name), {"spec": spec}, datetime.now(UTC))
+            with contextlib.suppress(Conflict):
+                await self.store.update(changed)
+                return
 
     async def get(self, name: str) -> Workspace:
         """The workspace as people see it."""
