@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 
 from hub.model import Resources, Role
 
-LEAVE = 120
-"""Seconds that `Workload.leave` may take."""
+LEAVE = 25
+"""Seconds in which an instance may hand over what it holds before it is ended from outside. A namespace waits
+for half the longest time that a pod in it may take, so a longer one would make every stop long."""
 REFERENCE = re.compile(r"@\{([a-z0-9.-]+)\}")
 
 

@@ -120,11 +120,11 @@ def _established(cluster: Cluster) -> bool:
 
 
 @pytest.fixture
-async def hub(cluster: Cluster, release_namespace: str, workspaces: None) -> AsyncIterator[HubInCluster]:
+async def hub(cluster: Cluster, workspaces: None, tmp_path: Path) -> AsyncIterator[HubInCluster]:
     """A release whose controller is not started yet, on nodes that do not exist."""
     if not isinstance(cluster, ControlPlane):
         pytest.skip("a cluster that KUBECONFIG names has machines, on which the workspaces would really run")
-    async with hub_in(cluster, release_namespace) as hub:
+    async with hub_in(cluster, tmp_path) as hub:
         yield hub
 
 
@@ -146,9 +146,7 @@ def impatient(bin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 @pytest.fixture
-async def impatient_hub(impatient: ControlPlane) -> AsyncIterator[HubInCluster]:
+async def impatient_hub(impatient: ControlPlane, tmp_path: Path) -> AsyncIterator[HubInCluster]:
     """As `hub`, on the impatient control plane."""
-    name = f"podium-test-{uuid.uuid4().hex[:8]}"
-    impatient.kubectl("create", "namespace", name)
-    async with hub_in(impatient, name) as hub:
+    async with hub_in(impatient, tmp_path) as hub:
         yield hub

@@ -1,119 +1,50 @@
 """A controller in this process on a real API server, the fake programs of its pods, and people who look on.
 
 What is real (objects, pods, routes, what schedulers know) outlives a controller; `start` makes everything
-else anew, as when one is killed and started again. Requests to pods never leave the machine: they go to
-`FakePods`. Nothing here may decide what is right.
+else anew, as when one is killed and started again. Nothing here may decide what is right.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import aiohttp
-from aiohttp.client import _RequestContextManager
-from yarl import URL
+import yaml
 
 from hub import admission
-from hub.backends.kubernetes.backend import KubernetesBackend
 from hub.backends.kubernetes.names import COLLECTIONS, Release
 from hub.backends.kubernetes.observed import Namespace, Pod
-from hub.controller import Controller
 from hub.errors import Conflict
 from hub.kube.api import NOT_ANSWERING, Api, ApiError
 from hub.kube.informer import Informer
-from hub.kube.lease import Lease
 from hub.model import Workspace
-from hub.probe import Probe
 from hub.profiles import read_profiles
 from hub.store.kubernetes import GROUP, PLURAL, VERSION, KubernetesStore
-from hub.workqueue import WorkQueue
-from tests.builders import HUB_KEY
 from tests.cluster.access import Cluster
+from tests.cluster.certificates import kubeconfig
 from tests.cluster.fake_pods import FakePods
-from tests.memory_edges import MemoryProxy
+from tests.kubernetes.controllers import RunningController, Wire
+from tests.kubernetes.identities import manifests
+from tests.kubernetes.menu import PROFILES
 from tests.waiting import until
 
 PATIENCE = 60.0
 """Seconds after which a condition that should come true is taken to never do so."""
-PUBLIC = "http://podium.invalid"
-SMALL = {"cpu": 0.1, "memory": "64Mi"}
-SOON = {"spec": {"terminationGracePeriodSeconds": 1}}
-"""Kubernetes removes a namespace no sooner than half the longest grace period of the pods in it."""
-PROFILE = {
-    "workers": 2,
-    "clusters": {"dask": {}},
-    "max_workers": 100,
-    "resources": {"notebook": SMALL, "scheduler": SMALL, "worker": SMALL},
-    "kubernetes": {"pod_patch": {"notebook": SOON, "scheduler": SOON, "worker": SOON}},
+RIGHTS = {
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 }
-HELD = {"metadata": {"annotations": {"podium.test/held": ""}}}
-"""A patch for pods whose status a test writes itself."""
-
-
-def profile(held: str = "", resources: Mapping[str, Any] | None = None, **kubernetes: Any) -> dict[str, Any]:
-    """The profile of these tests with something changed.
-
-    Args:
-        held: the role whose pods are left to the test.
-        resources: role to what it needs.
-        kubernetes: settings of the profile of that name.
-    """
-    patch = {role: SOON | (HELD if role == held else {}) for role in ("notebook", "scheduler", "worker")}
-    needs = {**cast(dict[str, Any], PROFILE["resources"]), **(resources or {})}
-    return {**PROFILE, "resources": needs, "kubernetes": {"pod_patch": patch, **kubernetes}}
-
-
-PROFILES = {
-    "workshop": PROFILE,
-    "held": profile(held="notebook"),
-    "held-workers": profile(held="worker"),
-    "kept": profile(home={"size": "1Gi"}),
-    "passing": profile(namespace_lost="remove"),
-    "tight": profile(quota={"pods": "3"}),
-    "huge": profile(resources={"notebook": {"cpu": 700, "memory": "64Mi"}}),
-    "picky": profile(node_selector={"podium.test/kind": "special"}),
-}
-"""The menu, each entry named for what it is used for in tests."""
-
-
-Send = Callable[[], Awaitable[Any]]
-
-
-class Wire(Api):
-    """The controller's way to the API server, which a test may listen to, disturb and cut."""
-
-    def __init__(self, configuration: Any) -> None:
-        super().__init__(configuration)
-        self.requests: list[tuple[str, str]] = []
-        self.cut = False
-        self.hub: HubInCluster
-        self.meddle: Callable[[str, str, Send], Awaitable[Any]] | None = None
-        """What stands between: given method, path and what sends the request, it returns the answer."""
-
-    async def _send(self, method: str, path: str, *rest: Any) -> Any:
-        if self.cut:
-            raise aiohttp.ClientConnectionError("killed")
-        self.requests.append((method, path))
-        self.hub.note(method, path)
-        send = partial(super()._send, method, path, *rest)
-        return await (self.meddle(method, path, send) if self.meddle else send())
-
-    @property
-    def asked_for_lease(self) -> int:
-        """How often the lease was looked at."""
-        return sum(method == "GET" and "/leases/" in path for method, path in self.requests)
-
-    @property
-    def writes(self) -> list[tuple[str, str]]:
-        """The requests that could change something."""
-        return [request for request in self.requests if request[0] != "GET"]
+"""Kind to where the objects of `helm/rights` are made."""
 
 
 class HubInCluster:
@@ -121,19 +52,13 @@ class HubInCluster:
 
     Args:
         cluster: with nodes whose pods do not exist.
-        namespace: an empty one, for the Workspace objects.
-        kubeconfig: the controller's; by default the administrator's.
+        directory: for a kubeconfig with the rights that the controller has, and no others.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        namespace: str,
-        kubeconfig: Path | None = None,
-    ) -> None:
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
         self.cluster = cluster
-        self.namespace = namespace
-        self.release = Release(namespace, namespace)
+        self.namespace = f"podium-test-{secrets.token_hex(4)}"
+        self.release = Release(self.namespace, self.namespace)
         self.routes: dict[str, str] = {}
         self.lost: list[str] = []
         """Workers that a controller ended though their scheduler, which knew them, was not asked to drain."""
@@ -141,7 +66,7 @@ class HubInCluster:
         """Namespace and name of each pod there ever was to the uids it had."""
         self._addresses = 0
         self.profiles = read_profiles(PROFILES)
-        self.kubeconfig = kubeconfig or cluster.kubeconfig
+        self.kubeconfig = directory / f"{self.namespace}.kubeconfig"
         """The controller's, from its next start on."""
         self._controllers: list[RunningController] = []
         self._watching: list[asyncio.Task[None]] = []
@@ -149,6 +74,7 @@ class HubInCluster:
     async def open(self) -> None:
         """Have people who look on, and programs in the pods."""
         self.people = await Api.connect(self.cluster.kubeconfig)
+        await self._prepare()
         self.store = self.make_store(self.people)
         labels = f"podium.hub/release={self.release.name}"
         self.fake = FakePods(self.people, labels, pause=0.02)
@@ -167,14 +93,29 @@ class HubInCluster:
             free = [{"op": "add", "path": "/metadata/finalizers", "value": []}]
             with contextlib.suppress(ApiError, *NOT_ANSWERING):
                 await self.people.call("PATCH", path, free, content_type="application/json-patch+json")
-        for namespace in self.namespaces():
+        for namespace in (*self.namespaces(), self.namespace):
             with contextlib.suppress(ApiError, *NOT_ANSWERING):
                 await self.people.call("DELETE", f"/api/v1/namespaces/{namespace}")
+        for kind in ("ClusterRoleBinding", "ClusterRole"):
+            with contextlib.suppress(ApiError, *NOT_ANSWERING):
+                await self.people.call("DELETE", f"{RIGHTS[kind]}/{self.release.name}-controller")
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
         await self.fake.close()
         await self.people.close()
+
+    async def _prepare(self) -> None:
+        """Make the namespace and the controller's account, and write a kubeconfig that shows its token."""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
+        await self.people.call("POST", COLLECTIONS["Namespace"], namespace)
+        for body in yaml.safe_load_all(manifests("controller", self.release)):
+            await self.people.call("POST", RIGHTS[body["kind"]].format(self.namespace), body)
+        account = f"{RIGHTS['ServiceAccount'].format(self.namespace)}/{self.release.name}-controller"
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        given = await self.people.call("POST", f"{account}/token", asked)
+        server = json.loads(await asyncio.to_thread(self.cluster.kubeconfig.read_text))["clusters"][0]
+        kubeconfig(self.kubeconfig, server["cluster"], {"token": given["status"]["token"]})
 
     # The controller.
 
@@ -362,101 +303,6 @@ class HubInCluster:
         return f"{statuses}\n{pods}\n{self.routes}"
 
 
-class RunningController:
-    """All parts of a controller, which runs from now on.
-
-    Args:
-        hub: what it looks after.
-        api: its own way to the API server.
-        port: of the fake programs.
-        lease: when it acts.
-    """
-
-    def __init__(self, hub: HubInCluster, api: Wire, port: int, lease: Mapping[str, float]) -> None:
-        self.api = api
-        self.api.hub = hub
-        self.store = hub.make_store(api)
-        self.backend = KubernetesBackend(api, hub.release)
-        self.queue = WorkQueue()
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        reached = cast(aiohttp.ClientSession, Rewriting(self._session, hub.routes, port))
-        self._probe = Probe(reached, self.queue.add, PUBLIC)
-        self._proxy = Proxy(hub.routes)
-        self.controller = Controller(
-            self.store, self.backend, self._proxy, self._probe, self.queue, HUB_KEY, profiles=hub.profiles
-        )
-        act: Callable[[], Coroutine[Any, Any, None]] = self.controller.run
-        if lease:
-            elected = Lease(
-                api, hub.namespace, f"{hub.release.name}-controller", secrets.token_hex(4), **lease
-            )
-            act = partial(elected.lead, self.controller.run)
-        self.running = asyncio.create_task(self._run(act))
-
-    @property
-    def all_looked_at(self) -> bool:
-        """Whether every workspace that there was at the start was looked at since."""
-        return self._proxy.whole
-
-    async def _run(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.store.run())
-            tasks.create_task(self.backend.run())
-            tasks.create_task(act())
-
-    async def end(self) -> None:
-        """End all of it; raises what it failed with, if it did."""
-        self.queue.close()
-        self.running.cancel()
-        await asyncio.wait([self.running])
-        await self._probe.close()
-        await self._session.close()
-        await self.api.close()
-        if not self.running.cancelled():
-            self.running.result()
-
-
-class Proxy(MemoryProxy):
-    """A proxy's routes, of which is known whether every workspace had its turn."""
-
-    whole = False
-
-    def complete(self) -> None:
-        super().complete()
-        self.whole = True
-
-
-class Rewriting:
-    """A session whose requests to pods, and to the proxy, go to the fake programs.
-
-    Args:
-        session: what sends them.
-        routes: the proxy's.
-        port: where the fake programs listen.
-    """
-
-    def __init__(self, session: aiohttp.ClientSession, routes: Mapping[str, str], port: int) -> None:
-        self._session = session
-        self._routes = routes
-        self._port = port
-
-    def get(self, url: str, **options: Any) -> _RequestContextManager:
-        """As the session's."""
-        return self.request("GET", url, **options)
-
-    def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
-    ) -> _RequestContextManager:
-        """As the session's."""
-        target = URL(url)
-        if url.startswith(PUBLIC):
-            route = self._routes.get(f"/{target.parts[1]}", "http://nobody:0")
-            target = URL(route).join(target.relative())
-        here = target.with_host("127.0.0.1").with_port(self._port)
-        pod = {"X-Pod": f"{target.host}:{target.port}"}
-        return self._session.request(method, here, headers={**(headers or {}), **pod}, **options)
-
-
 def new_name() -> str:
     """A name that no workspace has."""
     return f"cluster-{secrets.token_hex(4)}"
@@ -467,9 +313,9 @@ def _nothing(before: object, now: object) -> None:
 
 
 @contextlib.asynccontextmanager
-async def hub_in(cluster: Cluster, namespace: str) -> AsyncIterator[HubInCluster]:
+async def hub_in(cluster: Cluster, directory: Path) -> AsyncIterator[HubInCluster]:
     """A release whose controller is not started yet; at its end no worker was lost."""
-    hub = HubInCluster(cluster, namespace)
+    hub = HubInCluster(cluster, directory)
     await hub.open()
     try:
         yield hub

@@ -20,7 +20,6 @@ async def between(hub, tmp_path, monkeypatch):
     async with between.serve(tmp_path / "between.kubeconfig"):
         hub.kubeconfig = tmp_path / "between.kubeconfig"
         yield between
-        hub.kubeconfig = hub.cluster.kubeconfig
         await hub.kill_all()
 
 

@@ -77,7 +77,12 @@ async def test_a_stopped_workspace_leaves_nothing(hub):
     await hub.store.delete(name)
     await hub.phase(name, "Stopping")
     await hub.gone(name)
-    assert volume not in [one["metadata"]["name"] for one in (await hub.see("persistentvolumes"))["items"]]
+
+    async def removed():
+        volumes = (await hub.see("persistentvolumes"))["items"]
+        return volume not in [one["metadata"]["name"] for one in volumes]
+
+    await hub.until("its volume is removed", removed)
 
 
 async def test_a_notebook_that_is_made_again_has_its_home(hub):

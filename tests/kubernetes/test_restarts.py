@@ -7,7 +7,6 @@ is being killed after the one before it, and it does not matter whether it heard
 from __future__ import annotations
 
 import asyncio
-import uuid
 
 import pytest
 
@@ -61,23 +60,20 @@ async def killed_after(hub, number):
     await hub.start()
 
 
-async def one_life(cluster, number):
+async def one_life(cluster, directory, number):
     """A life with a controller that is killed after so many requests. Returns whether it got that far."""
-    namespace = f"podium-test-{uuid.uuid4().hex[:8]}"
-    await asyncio.to_thread(cluster.kubectl, "create", "namespace", namespace)
-    async with hub_in(cluster, namespace) as hub:
+    async with hub_in(cluster, directory) as hub:
         killed = asyncio.create_task(killed_after(hub, number))
-        await live(hub, f"cluster-{number:06d}{namespace[-2:]}")
+        await live(hub, f"cluster-{number:06d}")
         happened = killed.done()
         if happened:
             killed.result()
         killed.cancel()
-    await asyncio.to_thread(cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
     return happened
 
 
 @pytest.mark.slow
-async def test_a_controller_that_is_killed_after_each_request_of_a_life(cluster, hub):
+async def test_a_controller_that_is_killed_after_each_request_of_a_life(cluster, hub, tmp_path):
     controller = await hub.start()
     await live(hub, "cluster-000000")
     requests = len(controller.api.writes)
@@ -85,7 +81,7 @@ async def test_a_controller_that_is_killed_after_each_request_of_a_life(cluster,
 
     async def in_turn(number):
         async with places:
-            return await one_life(cluster, number)
+            return await one_life(cluster, tmp_path, number)
 
     async with asyncio.TaskGroup() as tasks:
         lives = [tasks.create_task(in_turn(number)) for number in range(1, requests + 1)]

@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 
+import aiohttp
 import pytest
+import tornado.httpserver
+import tornado.netutil
 
 from hub.store.kubernetes import GROUP, PLURAL, VERSION
+from hub.web.auth import LocalSignIn, Person
+from hub.web.base import Site
+from hub.web.events import Watcher
+from hub.web.server import make_application
+from tests.builders import HUB_KEY
 from tests.cluster.access import ClusterError
+from tests.web.serving import CODE, COOKIE_SECRET, HOST, TOKEN
 
 
-async def by_object(hub, name, workers):
-    """As REST, the slider and the CLI do it, which write the object through the store."""
-    await hub.ask(name, workers=workers)
+@contextlib.asynccontextmanager
+async def web(hub):
+    """A web tier. Gives its address."""
+    sockets = tornado.netutil.bind_sockets(0, HOST)
+    port = sockets[0].getsockname()[1]
+    watcher = Watcher(hub.store)
+    async with aiohttp.ClientSession() as session:
+        site = Site(
+            **{"store": hub.store, "watcher": watcher, "profiles": hub.profiles, "unavailable": {}},
+            **{"hub_key": HUB_KEY, "session": session, "own_port": None, "kept": ""},
+            sign_in=LocalSignIn(Person("ada"), TOKEN, CODE, COOKIE_SECRET, port, port),
+        )
+        application = make_application(site)
+        server = tornado.httpserver.HTTPServer(application)
+        server.add_sockets(sockets)
+        watching = asyncio.create_task(watcher.run())
+        await hub.until("it knows what there is", lambda: watcher.workspaces)
+        yield f"http://{HOST}:{port}"
+        server.stop()
+        await server.close_all_connections()
+        watching.cancel()
+        await asyncio.gather(watching, *application.settings["background"], return_exceptions=True)
+
+
+async def by_rest(hub, name, workers):
+    """As the slider and the CLI do it."""
+    async with web(hub) as address, aiohttp.ClientSession() as session:
+        asked = {"json": {"spec": {"workers": workers}}, "headers": {"Authorization": f"Bearer {TOKEN}"}}
+        async with session.patch(f"{address}/api/workspaces/{name}", **asked) as answer:
+            assert answer.status == 200, await answer.text()
 
 
 async def by_patch(hub, name, workers):
@@ -26,7 +64,7 @@ async def by_scale(hub, name, workers):
     await hub.kubectl("scale", f"workspace/{name}", "-n", hub.namespace, f"--replicas={workers}")
 
 
-@pytest.mark.parametrize("scale", [by_object, by_patch, by_scale])
+@pytest.mark.parametrize("scale", [by_rest, by_patch, by_scale])
 async def test_8_to_100_workers_and_back(hub, scale):
     await hub.start()
     name = await hub.launch(workers=8)

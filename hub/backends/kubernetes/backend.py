@@ -8,7 +8,6 @@ run; what objects look like is in `manifests.py`, and what people are told of th
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,8 +20,6 @@ from hub.kube.api import Api, ApiError
 from hub.model import Settings
 from hub.observed import Instance, Observed
 from hub.workload import Workload
-
-log = logging.getLogger("podium.kubernetes")
 
 APPLY = "application/apply-patch+yaml"
 TAKEN = (
@@ -75,10 +72,10 @@ class KubernetesBackend:
 
     async def apply(self, name: str, workloads: Sequence[Workload], settings: Settings | None = None) -> None:
         await self._cluster.synced()
-        place = self._cluster.place(name)
         if not workloads:
-            await self._remove(name, place)
+            await self._remove(name)
             return
+        place = self._cluster.place(name)
         if place.namespace is not None and place.namespace.ending:
             return  # a new life of the same name waits until the old one is gone
         settings = settings or Settings()
@@ -106,12 +103,13 @@ class KubernetesBackend:
         self._changed[name] = None
         self._filled.set()
 
-    async def _remove(self, name: str, place: Place) -> None:
+    async def _remove(self, name: str) -> None:
         """Ask for the namespace to go, with all that is in it; only if it is ours, and the one we know."""
         for key in [key for key in self._refused if key[0] == name]:
             del self._refused[key]
-        namespace = place.namespace
-        if namespace is None or namespace.ending or namespace.metadata.uid in place.ended:
+        place = self._cluster.places.get(name)
+        namespace = place.namespace if place is not None else None
+        if place is None or namespace is None or namespace.ending or namespace.metadata.uid in place.ended:
             return
         await self._delete(f"/api/v1/namespaces/{name}", {"preconditions": {"uid": namespace.metadata.uid}})
         place.ended.add(namespace.metadata.uid)
@@ -133,13 +131,11 @@ class KubernetesBackend:
         try:
             made = await self._api.call("POST", manifest.path, manifest.body)
         except ApiError as error:
-            if error.status != 409 or manifest.kind == "Secret":
-                if error.status == 409:
-                    return  # its name is a hash of what is in it
+            if error.status != 409:
                 raise
             if manifest.kind == "Namespace":
                 await self._recognise(place, manifest)
-            else:
+            elif manifest.kind != "Secret":  # whose name is a hash of what is in it
                 await self._put_right(place, manifest)
             return
         self._cluster.note(manifest.kind, made)
