@@ -53,7 +53,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             config.stash[WHY_NOT] = f"Kubernetes cannot be built. {error}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bin(request: pytest.FixtureRequest) -> Path:
     """The folder of Kubernetes' programs, for a test that starts a control plane of its own."""
     stash = request.config.stash
@@ -62,7 +62,7 @@ def bin(request: pytest.FixtureRequest) -> Path:
     return stash[BIN]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster, as its administrator sees it: `.kubeconfig`, `.kubectl()`, `.bin`.
 
@@ -99,7 +99,7 @@ def _given(directory: Path, request: pytest.FixtureRequest) -> Cluster:
     return cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workspaces(cluster: Cluster) -> None:
     """The custom resource of Workspaces, installed."""
     _install(cluster)
@@ -128,7 +128,7 @@ async def hub(cluster: Cluster, workspaces: None, tmp_path: Path) -> AsyncIterat
         yield hub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def impatient(bin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane that soon notices that a node is lost, and looks at autoscalers every second."""
     options = {
