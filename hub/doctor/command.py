@@ -22,6 +22,8 @@ from hub.errors import ConfigurationError
 from hub.kube.api import Api
 from hub.profiles import Profile
 
+INTERRUPTED = 130
+"""The exit code of a program that was told to end."""
 WORDS: dict[Level, tuple[str, str]] = {
     "good": (" ok ", "green"),
     "bad": ("FAIL", "red"),
@@ -89,7 +91,7 @@ def run(config: str | None, namespace: str | None, profile: str | None) -> int:
     try:
         asyncio.run(_examine(menu if profile is None else {profile: tried}, tried, release, terminal))
     except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
+        return INTERRUPTED
     return int(terminal.failed)
 
 
@@ -105,7 +107,8 @@ async def _examine(menu: dict[str, Profile], tried: Profile, release: Release, t
     """Make every check; what the probe made is removed also after Ctrl-C or SIGTERM."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     spinning = asyncio.create_task(terminal.spin())
     try:
         api = await Api.connect()

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -35,6 +35,7 @@ that on two cores, so that others find room beside a class that launches."""
 AT_ONCE = 16
 """Requests under way, less than what the API server's `workload-low` priority level has for everybody."""
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+FAREWELL = 2.0
 MOST_RETRIES = 6
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
@@ -195,8 +196,10 @@ class Api:
             yield response.content
 
     async def close(self) -> None:
-        """End all connections."""
-        await self._connector.close(abort_ssl=True)
+        """End all connections; one that does not end by itself is left to the end of the process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._connector.close(abort_ssl=True)
         await self._rest.close()
 
     async def _send(

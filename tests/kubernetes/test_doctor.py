@@ -298,21 +298,19 @@ def test_its_namespace_goes_when_it_is_interrupted(
     config.write_text(f"{text}\nc.Podium.release = c.Podium.namespace = {release.name!r}\n")
     command = [sys.executable, "-m", "hub", "doctor", f"--config={config}"]
     environment = {**os.environ, "KUBECONFIG": str(controller_kubeconfig)}
-    running = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    piped = subprocess.PIPE
 
     def waits_for_a_pod() -> Any:
         assert running.poll() is None, running.communicate()
         return pods(cluster, release.name, "doctor-visited")
 
-    try:
-        [pod] = until("the probe has a pod", waits_for_a_pod)
-        running.send_signal(number)
-        said, complained = running.communicate(timeout=30)
-    finally:
-        running.kill()
-        running.wait()
+    with subprocess.Popen(command, env=environment, stdout=piped, stderr=piped, text=True) as running:
+        try:
+            [pod] = until("the probe has a pod", waits_for_a_pod)
+            running.send_signal(number)
+            said, complained = running.communicate(timeout=30)
+        finally:
+            running.kill()
     assert running.returncode != 0
     assert " ok  Rights: all " in said
     assert "Traceback" not in complained
