@@ -267,8 +267,6 @@ class Controller:
         self._news.pop(name, None)
         self._reported.pop(name, None)
         self._probe.forget(name)
-        self._reported.pop(name, None)
-        self._news.pop(name, None)
         await self._proxy.put(name, {})
         await self._backend.apply(name, [])
         if (await self._backend.observe(name)).exists:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -10,6 +9,7 @@ from datetime import datetime
 from hub.errors import Conflict, NotFound
 from hub.model import Status, Workspace, replace
 from hub.store.base import Event
+from hub.store.news import News
 
 
 class MemoryStore:
@@ -25,7 +25,7 @@ class MemoryStore:
         self._now = now
         latest = max((int(o.metadata.resource_version) for o in self.objects.values()), default=0)
         self._versions = itertools.count(max(latest, int(now().timestamp() * 1000)) + 1)
-        self._watchers: list[tuple[dict[str, Event], asyncio.Event]] = []
+        self._news = News()
 
     async def get(self, name: str) -> Workspace | None:
         return self.objects.get(name)
@@ -60,17 +60,8 @@ class MemoryStore:
             self._write(present, present.metadata, deletion_timestamp=self._now())
 
     async def watch(self) -> AsyncIterator[Event]:
-        news, filled = {name: Event(workspace) for name, workspace in self.objects.items()}, asyncio.Event()
-        watcher = (news, filled)
-        self._watchers.append(watcher)
-        try:
-            while True:
-                while news:
-                    yield news.pop(next(iter(news)))
-                filled.clear()
-                await filled.wait()
-        finally:
-            self._watchers = [other for other in self._watchers if other is not watcher]
+        async for event in self._news.watch(self.objects.values()):
+            yield event
 
     def _present(self, workspace: Workspace) -> Workspace:
         present = self.objects.get(workspace.name)
@@ -90,7 +81,5 @@ class MemoryStore:
             del self.objects[workspace.name]
         else:
             self.objects[workspace.name] = workspace
-        for news, filled in self._watchers:
-            news[workspace.name] = Event(workspace, gone)
-            filled.set()
+        self._news.tell(Event(workspace, gone))
         return workspace
