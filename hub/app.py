@@ -1,4 +1,4 @@
-"""The program on one machine: its settings, and its life from the command line to the exit code.
+"""The program: its settings, and its life from the command line to the exit code.
 
 Nothing here may know how a hub is put together; that is `wiring.py`.
 """
@@ -6,7 +6,6 @@ Nothing here may know how a hub is put together; that is `wiring.py`.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import sys
@@ -18,13 +17,17 @@ from traitlets import Dict, Enum, Int, Unicode, default
 from traitlets.config import Application, Config
 
 from hub import tools
+from hub.configuration import TOKEN_VARIABLE, Secrets, is_loopback, read_file, secrets_given
 from hub.errors import ConfigurationError
 from hub.ground.base import Ground
 from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
 from hub.state import State, default_directory
-from hub.wiring import Hub, Setup, run_controller, run_web
+from hub.web.auth import derive
+from hub.wiring import Addresses, Hub, Setup, run_controller, run_uninstall, run_web
 
+PARTS = {"web": run_web, "controller": run_controller, "uninstall": run_uninstall}
+"""What runs apart from the rest, on Kubernetes."""
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -32,7 +35,8 @@ class Podium(Application):
     """A notebook with Dask, IPyParallel and Spark clusters, behind a proxy, at one click.
 
     Without a command, podium serves on this machine until Ctrl-C. `podium web` and `podium controller` are
-    its parts, for Kubernetes, where each may run several times.
+    its parts, for Kubernetes, where each may run several times; `podium uninstall` ends every workspace of a
+    release and waits until all are gone.
     """
 
     name = "podium"
@@ -40,7 +44,14 @@ class Podium(Application):
 
     port = Int(8000, min=1, max=65535, help="Port of the address to open in a browser.").tag(config=True)
     ip = Unicode(
-        HOST, help="Address to listen on. It has to be a loopback address: this mode is for one person."
+        HOST,
+        help="Address to listen on. Where sign_in is local it has to be a loopback address: that is for one "
+        "person.",
+    ).tag(config=True)
+    public_url = Unicode(
+        "",
+        help="For `podium web`: what people open, such as https://podium.example.org. No other name is "
+        "answered to, and with https cookies are sent over nothing else. Empty: any name will do.",
     ).tag(config=True)
     state = Unicode(
         "",
@@ -69,14 +80,30 @@ class Podium(Application):
         "somebody of its own.",
     ).tag(config=True)
     proxy_api = Unicode(
-        "http://127.0.0.1:8001", help="For `podium controller`: the address of the proxy's REST API."
+        "http://127.0.0.1:8001", help="For `podium controller`: the address of the only proxy's REST API."
+    ).tag(config=True)
+    proxy_service = Unicode(
+        "",
+        help="For `podium controller`, in place of proxy_api: the headless Service whose endpoints are the "
+        "REST APIs of all proxies, at its port `api`.",
+    ).tag(config=True)
+    proxy_address = Unicode(
+        "http://127.0.0.1:8000",
+        help="For `podium controller`: what people reach the proxies at, to see that a notebook answers.",
     ).tag(config=True)
     web_address = Unicode(
         "http://127.0.0.1:8081", help="For `podium controller`: where the proxy finds the web tier."
     ).tag(config=True)
     web_port = Int(8081, min=1, max=65535, help="For `podium web`: where it listens.").tag(config=True)
+    metrics_port = Int(
+        8082, min=1, max=65535, help="For parts: where they answer /healthz, /readyz and /metrics to anybody."
+    ).tag(config=True)
+    log_lines = Enum(("console", "json"), "console", help="Lines for people, or one JSON object a line.").tag(
+        config=True
+    )
     config_file = Unicode(
-        "podium_config.py", help="Configuration file; without one, that of the checkout is read."
+        "podium_config.py",
+        help="Configuration file, of Python or of YAML; without one, that of the checkout is read.",
     ).tag(config=True)
     profiles = Dict(
         help="The menu: name to its settings. title and description; image (on Kubernetes); frameworks that "
@@ -124,27 +151,24 @@ class Podium(Application):
         """
         try:
             self.parse_command_line(argv)
-            self.part = self.extra_args.pop(0) if self.extra_args[:1] in (["web"], ["controller"]) else ""
+            self.part = self.extra_args.pop(0) if self.extra_args[:1] in [[part] for part in PARTS] else ""
             if self.extra_args:
                 raise ConfigurationError(f"There is no command {self.extra_args[0]!r}.", "See: podium --help")
             path = Path(self.config_file)
-            if path.suffix != ".py":
-                raise ConfigurationError(f"The configuration file {path} must end in .py.")
-            if not path.exists() and path != Path("podium_config.py"):
-                raise ConfigurationError(f"There is no configuration file {path}.")
-            if not path.exists():
-                path = CHECKOUT / "podium_config.py"
-            self.load_config_file(path.name, str(path.resolve().parent))
+            if path == Path("podium_config.py") and not path.exists():
+                path = CHECKOUT / path
+            self.update_config(read_file(path))
+            self.update_config(self.cli_config)
         except ConfigurationError:
             raise
         except Exception as error:
-            # Whatever a configuration file does wrong, its author wants to hear in one line.
+            # Whatever is wrong with a value, its author wants to hear in one line.
             raise ConfigurationError(f"The configuration cannot be used: {error}") from error
         check_names(self.config)
-        if not _is_loopback(self.ip):
+        if self.sign_in == "local" and not is_loopback(self.ip):
             raise ConfigurationError(
                 f"Podium.ip: {self.ip} is not an address of the loopback network, 127.0.0.0/8.",
-                "On one machine podium serves one person, from that machine alone.",
+                "With sign_in = local podium serves one person, from the machine it is on.",
             )
         if self.part and self.backend != "kubernetes":
             raise ConfigurationError(
@@ -157,24 +181,44 @@ class Podium(Application):
         level: Any = self.log_level
         logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
         logging.getLogger("tornado.access").setLevel(logging.WARNING)
-        state = State(Path(self.state) if self.state else default_directory(self.port))
-        state.open(alone=not self.part)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, stop)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
             loop.add_signal_handler(signal.SIGHUP, _stop, stop)
-        key, token, ports = state.key(), state.token(), Ports()
+        state, ports = State(Path(self.state) if self.state else default_directory(self.port)), Ports()
+        secrets = self._secrets(state)
         ground = await self._ground(state, ports, profiles)
-        setup = Setup(state, key, token, ground, profiles, self.sign_in == "guest")
-        if self.part == "web":
-            await run_web(setup, self.ip, self.web_port, self.port, stop)
-        elif self.part == "controller":
-            public = f"http://{self.ip}:{self.port}"
-            await run_controller(setup, self.proxy_api, self.web_address, public, stop)
+        setup = Setup(secrets, ground, profiles, self._addresses(), self.sign_in == "guest")
+        if self.part:
+            await PARTS[self.part](setup, stop)
         else:
-            await Hub(setup, self.ip, self.port, ports).run(stop)
+            await Hub(setup, state, ports).run(stop)
+
+    def _secrets(self, state: State) -> Secrets:
+        """Those that were given, for parts; else those of the state directory, which is opened for it."""
+        given = secrets_given() if self.part else None
+        if given is None:
+            state.open(alone=not self.part)
+            key = state.key()
+            return Secrets(key, state.token(), derive(key, "proxy"))
+        if self.part == "web" and not given.token:
+            raise ConfigurationError(f"{TOKEN_VARIABLE} is not set.", "The API's bearer token goes there.")
+        return given
+
+    def _addresses(self) -> Addresses:
+        return Addresses(
+            ip=self.ip,
+            port=self.port,
+            public_url=self.public_url,
+            web_port=self.web_port,
+            metrics_port=self.metrics_port,
+            web=self.web_address,
+            proxy=self.proxy_address,
+            proxy_api=self.proxy_api,
+            proxy_service=self.proxy_service,
+        )
 
     async def _ground(self, state: State, ports: Ports, profiles: Mapping[str, Profile]) -> Ground:
         # The client of Kubernetes takes a second to import, which nobody waits for who stands elsewhere.
@@ -199,13 +243,6 @@ def check_names(config: Config) -> None:
             if name not in Podium.class_trait_names(config=True):
                 known = ", ".join(sorted(set(Podium.class_own_traits(config=True))))
                 raise ConfigurationError(f"Podium.{name}: there is no such setting.", f"There are: {known}.")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.IPv4Address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _stop(stop: asyncio.Event) -> None:

@@ -9,13 +9,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 import secrets
 from pathlib import Path
 
+from hub.configuration import TOKEN_VARIABLE, checked_token
 from hub.errors import ConfigurationError
-
-TOKEN_VARIABLE = "PODIUM_API_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def default_directory(port: int) -> Path:
@@ -81,12 +79,7 @@ class State:
         given = os.environ.get(TOKEN_VARIABLE)
         if given is None:
             return self._secret("token", lambda: secrets.token_urlsafe(32))
-        if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,512}", given):
-            raise ConfigurationError(
-                f"{TOKEN_VARIABLE} is not usable as a token.",
-                "Give at least 16 letters, digits or ._~+/=-, for example from: openssl rand -hex 32",
-            )
-        self._write("token", given)
+        self._write("token", checked_token(TOKEN_VARIABLE, given))
         return given
 
     def read_token(self) -> str:

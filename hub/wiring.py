@@ -17,12 +17,14 @@ import tornado.httpserver
 import tornado.netutil
 
 from hub import tools
+from hub.configuration import Secrets
 from hub.controller import Controller
 from hub.ground.base import Ground
 from hub.ports import HOST, Ports
 from hub.probe import Probe
 from hub.profiles import Profile
 from hub.state import State
+from hub.uninstall import clear
 from hub.web.auth import GuestSignIn, LocalSignIn, Person, SignIn, derive
 from hub.web.base import Site
 from hub.web.events import Watcher
@@ -34,43 +36,62 @@ from proxy.process import ProxyProcess
 MOST_BODY = 16 * 2**20
 
 
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Who listens where, and who is found where.
+
+    Args:
+        ip, port: of the hub on one machine; web listens at `ip`, too.
+        public_url: what people open; empty for any name.
+        web_port, metrics_port: where parts listen.
+        web: address of the web tier, as the proxy reaches it.
+        proxy: address of the proxy itself, as the controller reaches it.
+        proxy_api: address of the only proxy's API.
+        proxy_service: the Service of all proxies' APIs; empty for only one.
+    """
+
+    ip: str
+    port: int
+    public_url: str
+    web_port: int
+    metrics_port: int
+    web: str
+    proxy: str
+    proxy_api: str
+    proxy_service: str
+
+
 @dataclass(frozen=True)
 class Setup:
     """What all parts of a hub have in common.
 
     Args:
-        state: opened by the caller.
-        key: the secret that all others are derived from.
-        token: the API's bearer token.
+        secrets: the key and what is not derived from it.
         ground: where the hub stands.
         profiles: the menu.
+        addresses: who listens where.
         guests: whether everybody who opens a page is somebody of their own.
     """
 
-    state: State
-    key: bytes
-    token: str
+    secrets: Secrets
     ground: Ground
     profiles: Mapping[str, Profile]
+    addresses: Addresses
     guests: bool = False
-
-    @property
-    def proxy_token(self) -> str:
-        """What the proxy's API asks for."""
-        return derive(self.key, "proxy")
 
     @property
     def code(self) -> str:
         """What may be typed into the sign-in page."""
-        return derive(self.key, "sign-in")[:16]
+        return derive(self.secrets.key, "sign-in")[:16]
 
     def sign_in(self, public_port: int, web_port: int) -> SignIn:
         """Who is who."""
-        cookies = derive(self.key, "cookies")
+        key, token = self.secrets.key, self.secrets.token
+        cookies = derive(key, "cookies")
         if self.guests:
-            return GuestSignIn(self.token, cookies)
+            return GuestSignIn(token, cookies)
         person = Person(getpass.getuser())
-        return LocalSignIn(person, self.token, self.code, cookies, public_port, web_port)
+        return LocalSignIn(person, token, self.code, cookies, public_port, web_port)
 
     def site(self, watcher: Watcher, session: aiohttp.ClientSession, public_port: int, web_port: int) -> Site:
         """What web works with."""
@@ -80,7 +101,7 @@ class Setup:
             profiles=self.profiles,
             unavailable=self.ground.backend.unavailable,
             sign_in=self.sign_in(public_port, web_port),
-            hub_key=self.key,
+            hub_key=self.secrets.key,
             session=session,
             own_port=self.ground.own_port,
             kept=self.ground.kept,
@@ -131,17 +152,18 @@ class Hub:
 
     Args:
         setup: what all parts have in common.
-        ip, port: the public address.
+        state: the state directory, opened by the caller.
         ports: holds the proxy's ports.
     """
 
-    def __init__(self, setup: Setup, ip: str, port: int, ports: Ports) -> None:
+    def __init__(self, setup: Setup, state: State, ports: Ports) -> None:
         self._setup = setup
-        self._port = port
+        self._state = state
         self._ports = ports
-        state = setup.state
+        ip, port = setup.addresses.ip, setup.addresses.port
+        self._port = port
         log, command = state.directory / "proxy.log", tools.configurable_http_proxy()
-        self._proxy = ProxyProcess(command, state.hub, f"{ip}:{port}", setup.proxy_token, log, ports)
+        self._proxy = ProxyProcess(command, state.hub, f"{ip}:{port}", setup.secrets.proxy, log, ports)
         self._public = f"http://{ip}:{port}"
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -154,14 +176,14 @@ class Hub:
             await ground.start()
             sockets = tornado.netutil.bind_sockets(0, HOST)
             web = sockets[0].getsockname()[1]
-            client = ProxyClient(session, lambda: self._proxy.api, setup.proxy_token)
+            client = ProxyClient(session, lambda: self._proxy.api, setup.secrets.proxy)
             keeper = RouteKeeper(client, f"http://{HOST}:{web}")
             await self._proxy.start(keeper.restarted)
             watcher = Watcher(ground.store)
             server = serve(setup.site(watcher, relayed, self._port, web), sockets)
             probe = Probe(session, queue.add, self._public)
             controller = Controller(
-                ground.store, ground.backend, keeper, probe, queue, setup.key, profiles=setup.profiles
+                ground.store, ground.backend, keeper, probe, queue, setup.secrets.key, profiles=setup.profiles
             )
             self._welcome()
             told = False
@@ -194,25 +216,20 @@ class Hub:
         print(
             f"\n  Podium is ready:  {self._public}/\n"
             f"  Should the page ask for a code, it is  {grouped}\n"
-            f"  State and logs are in {self._setup.state.directory}. Ctrl-C stops everything.\n",
+            f"  State and logs are in {self._state.directory}. Ctrl-C stops everything.\n",
             flush=True,
         )
 
 
-async def run_web(setup: Setup, ip: str, port: int, public_port: int, stop: asyncio.Event) -> None:
-    """The web tier as a process of its own: pages, API and relay, behind a proxy that somebody else runs.
-
-    Args:
-        ip, port: where it listens, for the proxy.
-        public_port: of the address that people open.
-    """
-    ground = setup.ground
+async def run_web(setup: Setup, stop: asyncio.Event) -> None:
+    """The web tier as a process of its own: pages, API and relay, behind proxies that somebody else runs."""
+    ground, here = setup.ground, setup.addresses
     await ground.start()
     async with sessions() as (_, relayed):
         watcher = Watcher(ground.store)
-        sockets = tornado.netutil.bind_sockets(port, ip)
-        server = serve(setup.site(watcher, relayed, public_port, port), sockets)
-        print(f"Podium's web tier listens on {ip}:{port}.", flush=True)
+        sockets = tornado.netutil.bind_sockets(here.web_port, here.ip)
+        server = serve(setup.site(watcher, relayed, here.port, here.web_port), sockets)
+        print(f"Podium's web tier listens on {here.ip}:{here.web_port}.", flush=True)
         try:
             await run_together(stop, *(part() for part in ground.follows(backend=False)), watcher.run())
         finally:
@@ -221,21 +238,15 @@ async def run_web(setup: Setup, ip: str, port: int, public_port: int, stop: asyn
             await server.close_all_connections()
 
 
-async def run_controller(setup: Setup, proxy: str, web: str, public: str, stop: asyncio.Event) -> None:
-    """The controller as a process of its own; of several, one acts.
-
-    Args:
-        proxy: address of the proxy's API.
-        web: address of the web tier, as the proxy reaches it.
-        public: address of the proxy itself, as the controller reaches it.
-    """
-    ground, queue = setup.ground, WorkQueue()
+async def run_controller(setup: Setup, stop: asyncio.Event) -> None:
+    """The controller as a process of its own; of several, one acts."""
+    ground, here, queue = setup.ground, setup.addresses, WorkQueue()
     await ground.start()
     async with sessions() as (session, _):
-        keeper = RouteKeeper(ProxyClient(session, lambda: proxy, setup.proxy_token), web)
-        probe = Probe(session, queue.add, public)
+        keeper = RouteKeeper(ProxyClient(session, lambda: here.proxy_api, setup.secrets.proxy), here.web)
+        probe = Probe(session, queue.add, here.proxy)
         controller = Controller(
-            ground.store, ground.backend, keeper, probe, queue, setup.key, profiles=setup.profiles
+            ground.store, ground.backend, keeper, probe, queue, setup.secrets.key, profiles=setup.profiles
         )
 
         async def act() -> None:
@@ -248,3 +259,13 @@ async def run_controller(setup: Setup, proxy: str, web: str, public: str, stop: 
             queue.close()
             await probe.close()
             await ground.close(told=False)
+
+
+async def run_uninstall(setup: Setup, stop: asyncio.Event) -> None:
+    """End every workspace, and wait until the controller has seen all of them gone."""
+    ground = setup.ground
+    await ground.start()
+    try:
+        await run_together(stop, *(part() for part in ground.follows(backend=False)), clear(ground.store))
+    finally:
+        await ground.close(told=False)

@@ -88,6 +88,30 @@ class TestFile:
         Path(name).write_text(GOOD)
         assert name in problem(capsys, GOOD, f"--config={name}")
 
+    def test_of_yaml(self) -> None:
+        Path("mine.yaml").write_text("Podium: {port: 8001, profiles: {small: {title: Small}}}")
+        app, profiles = configured("", "--config=mine.yaml", "--state=/a")
+        assert (app.port, app.state, list(profiles)) == (8001, "/a", ["small"])
+
+    @pytest.mark.parametrize(
+        ("text", "named"),
+        [
+            ("", "mine.yaml"),
+            ("- Podium", "mine.yaml"),
+            ("port: 8001", "Podium:"),
+            ("Podium: {port: }}", "mine.yaml"),
+            ("Podium: {port: x}", "port"),
+            ("Podium: {prot: 1}", "Podium.prot"),
+            ("Hub: {port: 1}", "Hub"),
+            ("Podium: {profiles: !!python/object/apply:os.getcwd []}", "mine.yaml"),
+        ],
+    )
+    def test_of_yaml_that_cannot_be_used(
+        self, capsys: pytest.CaptureFixture[str], text: str, named: str
+    ) -> None:
+        Path("mine.yaml").write_text(text)
+        assert named in problem(capsys, "", "--config=mine.yaml")
+
     @pytest.mark.parametrize(
         ("text", "named"),
         [
