@@ -51,7 +51,7 @@ class TestRights:
         finding = judge.rights(missing, 47)
         assert finding.level == BAD
         assert finding.message == "3 of 47 are missing: create, list pods; patch workspaces.podium.hub in ns."
-        assert "helm/rights/controller.yaml" in finding.hint
+        assert "helm/files/rights/controller.yaml" in finding.hint
 
     def test_are_spelled_as_an_access_review_wants_them(self):
         assert Right("patch", "workspaces.podium.hub/status", "ns").attributes == {
@@ -90,7 +90,7 @@ class TestTheDefinitionOfWorkspaces:
     def test_is_not_there(self):
         finding = judge.custom_resource(None, self.OURS)
         assert (finding.level, finding.message) == (BAD, "are not known to the cluster.")
-        assert finding.hint == "kubectl apply --server-side -f helm/crds/workspaces.yaml"
+        assert finding.hint == "kubectl apply --server-side -f helm/files/crd.yaml"
 
     @pytest.mark.parametrize("less", [True, False])
     def test_is_of_another_version(self, less):

@@ -92,7 +92,7 @@ def rights(missing: Sequence[Right], total: int) -> Finding:
         "bad",
         "Rights",
         f"{len(missing)} of {total} are missing: {text}.",
-        "Apply helm/rights/controller.yaml, and run the doctor as the controller's service account.",
+        "Apply helm/files/rights/controller.yaml, and run the doctor as the controller's service account.",
     )
 
 
@@ -103,7 +103,7 @@ def custom_resource(found: Mapping[str, Any] | None, ours: Mapping[str, Any]) ->
         found: the definition as the server has it, or None when there is none.
         ours: the definition of this version, as JSON.
     """
-    title, hint = "Workspaces", "kubectl apply --server-side -f helm/crds/workspaces.yaml"
+    title, hint = "Workspaces", "kubectl apply --server-side -f helm/files/crd.yaml"
     if found is None:
         return Finding("bad", title, "are not known to the cluster.", hint)
     conditions = found.get("status", {}).get("conditions", [])

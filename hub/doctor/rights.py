@@ -1,4 +1,4 @@
-"""What the controller may do in the cluster, as a table; `helm/rights/controller.yaml` grants it.
+"""What the controller may do in the cluster, as a table; `helm/files/rights/controller.yaml` grants it.
 
 Nothing here may do I/O.
 """
@@ -24,6 +24,8 @@ EVERYWHERE: Mapping[str, str] = {
 IN_RELEASE: Mapping[str, str] = {
     "workspaces.podium.hub": "get list watch patch delete",
     "workspaces.podium.hub/status": "update",
+    "endpointslices.discovery.k8s.io": "list watch",
+    "events": "create",
     "leases.coordination.k8s.io": "get create update",
 }
 """The same, in the namespace of the release."""

@@ -15,7 +15,7 @@ import msgspec
 
 from hub.model import FRAMEWORKS, NAME, Spec, Status
 
-FILE = Path(__file__).resolve().parent.parent.parent / "helm" / "crds" / "workspaces.yaml"
+FILE = Path(__file__).resolve().parent.parent.parent / "helm" / "files" / "crd.yaml"
 TIMES = {"expires", "touched", "at", "lastActivity", "idleDeadline"}
 RULES = [
     ("!has(oldSelf.owner) || oldSelf.owner == '' || self.owner == oldSelf.owner", "owner: cannot be changed"),

@@ -44,7 +44,7 @@ RIGHTS = {
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 }
-"""Kind to where the objects of `helm/rights` are made."""
+"""Kind to where the objects of `helm/files/rights` are made."""
 
 
 class HubInCluster:

@@ -13,7 +13,7 @@ import pytest
 from hub.backends.kubernetes.names import Release
 from tests.cluster.access import Cluster
 
-RIGHTS = Path(__file__).resolve().parent.parent.parent / "helm" / "rights"
+RIGHTS = Path(__file__).resolve().parent.parent.parent / "helm" / "files" / "rights"
 CLUSTER_WIDE = "clusterrole,clusterrolebinding"
 
 

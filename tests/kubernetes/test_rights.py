@@ -21,7 +21,7 @@ VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletec
 RESOURCES = (
     *rights.EVERYWHERE,
     *rights.IN_RELEASE,
-    *("configmaps", "events", "serviceaccounts/token", "pods/exec", "pods/eviction", "pods/portforward"),
+    *("configmaps", "endpoints", "serviceaccounts/token", "pods/exec", "pods/eviction", "pods/portforward"),
     *("deployments.apps", "daemonsets.apps", "jobs.batch", "persistentvolumes", "nodes/proxy"),
     *("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"),
     *("clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io"),
