@@ -95,7 +95,7 @@ def test_a_build_that_fails_is_told_and_leaves_no_half_of_it(machine, monkeypatc
     monkeypatch.setenv("FAIL", "go.etcd.io/etcd/server/v3")
     with pytest.raises(ToolError, match=r"(?s)connection refused.*The first run needs the network"):
         binaries.find(["etcd"])
-    assert list(binaries.cached().iterdir()) == []
+    assert list(binaries.home("etcd").iterdir()) == []
     monkeypatch.setenv("FAIL", "none")
     assert (binaries.find(["etcd"]) / "etcd").exists()
 
@@ -109,7 +109,7 @@ def test_an_own_go_is_installed_where_there_is_none_that_is_new_enough(machine, 
         installed.append(arguments)
         machine.program("go", GO % "1.99.0", folder=f"{arguments[arguments.index('--target') + 1]}/go/bin")
 
-    monkeypatch.setattr(install, "_uv", uv)
+    monkeypatch.setattr(install, "uv", uv)
     binaries.find(["etcd"])
     binaries.find(["kwok"])
     assert built(machine) == ["etcd", "kwok"]

@@ -1,8 +1,9 @@
-"""The programs of Kubernetes, found or built from the Go modules that `modules/` pins.
+"""The programs of Kubernetes, and Helm, found or built from the Go modules that `modules/` pins.
 
-They are looked for in KUBEBUILDER_ASSETS, then in the cache that all checkouts of one person share. What is
-missing there is built, with the Go on PATH if that is new enough, else with the one that PyPI carries.
-Nothing here may start any of them.
+They are looked for in KUBEBUILDER_ASSETS, then in the cache that all checkouts of one person share, where
+each module has a folder of its own, so that another version of one leaves the others alone. What is missing
+there is built, with the Go on PATH if that is new enough, else with the one that PyPI carries. Nothing here
+may start any of them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ PACKAGES = {
     "etcd": {"etcd": "go.etcd.io/etcd/server/v3"},
     "kwok": {"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
     "coredns": {"coredns": "github.com/coredns/coredns"},
+    "helm": {"helm": "helm.sh/helm/v3/cmd/helm"},
 }
 """Which programs come from which module, and from which package of it."""
 SAY_EVERY = 20.0
@@ -50,38 +52,60 @@ def find(names: Iterable[str]) -> Path:
         return Path(given)
     place = cached()
     if _missing(place, names):
-        with install._one_at_a_time(place.name):
-            missing = _missing(place, names)  # another may just have built them
-            if missing:
-                _build(place, missing)
+        with install.one_at_a_time("programs"):  # of any version: all use one folder of fetched modules
+            _build(_missing(place, names))  # another may just have built them
+            _link(place, names)
     return place
 
 
 def cached() -> Path:
-    """The folder of the cache for exactly these modules, whether it is there or not."""
-    files = sorted(file for kind in ("go.mod", "go.sum") for file in MODULES.glob(f"*/{kind}"))
-    name = digest(*(file.read_text() for file in files), os.uname().sysname, os.uname().machine)
-    return cache() / f"kubernetes-{name}"
+    """The folder with links to all programs of exactly these modules, whether it is there or not."""
+    return cache() / f"programs-{_digest('*')}"
+
+
+def home(module: str) -> Path:
+    """The folder of the cache for the programs of a module as it is pinned, whether it is there or not."""
+    return cache() / f"{module}-{_digest(module)}"
+
+
+def _digest(module: str) -> str:
+    files = sorted(file for kind in ("go.mod", "go.sum") for file in MODULES.glob(f"{module}/{kind}"))
+    return digest(*(file.read_text() for file in files), os.uname().sysname, os.uname().machine)
 
 
 def _missing(place: Path, names: Iterable[str]) -> list[str]:
     return [name for name in names if not (place / name).exists()]
 
 
-def _build(place: Path, names: list[str]) -> None:
-    """Build programs; each is there whole or not at all."""
-    modules = {name: module for module in PACKAGES for name in PACKAGES[module] if name in names}
-    go = _go(max(_wanted(module) for module in modules.values()))
+def _homes(names: Iterable[str]) -> dict[str, str]:
+    """Of which module each program is."""
+    return {name: module for module in PACKAGES for name in PACKAGES[module] if name in names}
+
+
+def _link(place: Path, names: list[str]) -> None:
+    """Have all these programs in one folder."""
     place.mkdir(parents=True, exist_ok=True)
+    for name, module in _homes(_missing(place, names)).items():
+        (place / name).unlink(missing_ok=True)  # a link to what somebody removed
+        (place / name).symlink_to(home(module) / name)
+
+
+def _build(names: list[str]) -> None:
+    """Build those programs that are not there; each is there whole or not at all."""
+    modules = {name: module for name, module in _homes(names).items() if not (home(module) / name).exists()}
+    if not modules:
+        return
+    go = _go(max(_wanted(module) for module in modules.values()))
     for number, (name, module) in enumerate(modules.items(), 1):
         print(f"podium: building {name}, {number} of {len(modules)} programs of Kubernetes …", flush=True)
         begin = time.monotonic()
-        part = place / f"{name}.part"
+        home(module).mkdir(parents=True, exist_ok=True)
+        part = home(module) / f"{name}.part"
         _go_build(go, module, PACKAGES[module][name], part)
-        part.rename(place / name)
+        part.rename(home(module) / name)
         print(f"podium:   done in {time.monotonic() - begin:.1f} s", flush=True)
     if "GOMODCACHE" not in os.environ:
-        install._remove(_fetched())  # 3 GB, which nothing needs until the modules change
+        install.remove(_fetched())  # 3 GB, which nothing needs until the modules change
 
 
 def _fetched() -> Path:
@@ -121,30 +145,40 @@ def _go_build(go: Path, module: str, package: str, output: Path) -> None:
                 print(f"podium:   {told - begin:.0f} s, {count} packages fetched or compiled", flush=True)
     if process.returncode:
         last = "".join(f"    {line}" for line in said)
-        raise ToolError(f"{package} could not be built:\n{last}{install._advice(last)}")
+        raise ToolError(f"{package} could not be built:\n{last}{install.advice(last)}")
 
 
 def _flags(module: str) -> str:
-    """What the linker is told: without a version the API server's feature gates misbehave."""
-    if module != "kubernetes":
-        return "-s -w"
-    match = re.search(r"k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", (MODULES / module / "go.mod").read_text())
-    assert match, "the module names its version"
-    base, client = "k8s.io/component-base/version", "k8s.io/client-go/pkg/version"
-    values = {
-        f"{base}.gitVersion": match[1],
-        f"{base}.gitMajor": match[2],
-        f"{base}.gitMinor": match[3],
-        f"{client}.gitVersion": match[1],
-    }
+    """What the linker is told.
+
+    Without a version the API server's feature gates misbehave, and Helm thinks of a Kubernetes of years ago
+    where it asks none.
+    """
+    values: dict[str, str] = {}
+    if module == "kubernetes":
+        version = _pinned(module, r"k8s\.io/kubernetes v(\S+)")
+        base, client = "k8s.io/component-base/version", "k8s.io/client-go/pkg/version"
+        major, minor, _ = version.split(".")
+        values = {f"{base}.gitMajor": major, f"{base}.gitMinor": minor}
+        values |= {f"{of}.gitVersion": f"v{version}" for of in (base, client)}
+    if module == "helm":
+        values = {"helm.sh/helm/v3/internal/version.version": _pinned(module, r"helm\.sh/helm/v3 (v\S+)")}
+        for package in ("chartutil", "lint/rules"):
+            at = f"helm.sh/helm/v3/pkg/{package}.k8sVersion"
+            values |= {f"{at}Major": "1", f"{at}Minor": _pinned(module, r"k8s\.io/client-go v0\.(\d+)\.")}
     return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in values.items())])
+
+
+def _pinned(module: str, pattern: str) -> str:
+    """What the only group of a pattern matches in a module's go.mod."""
+    match = re.search(pattern, (MODULES / module / "go.mod").read_text(), re.MULTILINE)
+    assert match, f"{module} says {pattern}"
+    return match[1]
 
 
 def _wanted(module: str) -> tuple[int, ...]:
     """The version of Go that a module asks for."""
-    match = re.search(r"^go (\S+)$", (MODULES / module / "go.mod").read_text(), re.MULTILINE)
-    assert match, "every go.mod has its line"
-    return _numbers(match[1])
+    return _numbers(_pinned(module, r"^go (\S+)$"))
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -157,13 +191,13 @@ def _go(wanted: tuple[int, ...]) -> Path:
     if on_path and _version(on_path) >= wanted:
         return Path(on_path)
     place = cache() / f"go-{digest(GO_LOCK.read_text(), os.uname().sysname, os.uname().machine)}"
-    with install._one_at_a_time(place.name):
+    with install.one_at_a_time(place.name):
         if not place.exists():
-            with install._progress("Go"):
+            with install.progress("Go"):
                 part = place.with_name(f"{place.name}.part")
-                install._remove(part)
+                install.remove(part)
                 options = ["--target", str(part), "--require-hashes", "-r", str(GO_LOCK)]
-                install._uv("install", install._base_python(), *options)
+                install.uv("install", install.base_python(), *options)
                 part.rename(place)
     return place / "go" / "bin" / "go"
 
