@@ -11,23 +11,23 @@ import logging
 from collections.abc import Callable, Container
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 import aiohttp
 
 from hub import admission, culler
-from hub.backends.base import Backend
 from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState
 from hub.desired import context, desired
+from hub.edges import Edges
 from hub.errors import BadInput, Conflict, NotFound
+from hub.happenings import Reported
+from hub.logs import WORKSPACE
+from hub.metrics import ControllerMetrics, Figures
 from hub.model import FINALIZER, FRAMEWORKS, FrameworkName, Status, Workspace
 from hub.model import replace as change
 from hub.observed import Observed
-from hub.probe import Probe
 from hub.scaling import Assignment, assign
 from hub.status import WHY_STOPPED, not_accepted, status
-from hub.store.base import Store
 from hub.workload import Workload
 from hub.workqueue import WorkQueue
 from proxy.routes import routes
@@ -42,71 +42,79 @@ GATHER = 0.05
 """Seconds in which changes of what runs are one: a pod that starts changes several times."""
 SETTLE = 0.3
 """Seconds that news may wait for more of it: most of what happens in a launch happens at once."""
-
-
-class Routes(Protocol):
-    """What the controller needs of the proxy."""
-
-    async def put(self, name: str, wanted: dict[str, str]) -> None:
-        """Make the routes of one workspace what they should be."""
-
-    def complete(self) -> None:
-        """Every workspace has been put once: routes that nobody wants may now be removed."""
+LONGEST_LOOK = 600.0
+"""Seconds after which a look is taken to never end. Each of its requests is given up much sooner, whatever is
+away, so that nothing but a mistake of ours lasts as long."""
 
 
 class Controller:
     """Reconciles workspaces.
 
     Args:
-        store, backend, proxy: where objects are, what runs them, and what makes them reachable.
-        probe: asks schedulers and notebooks; made by the caller with `queue.add` as its `moved`.
+        edges: objects, what runs them, what makes them reachable, and what asks them.
         queue: names that want a look.
         hub_key: the secret that all others are derived from.
         now: the clock.
         profiles: the names that objects written by hand may name.
+        metrics: what is counted of it.
+        reported: who else wants to hear of reports.
     """
 
     def __init__(
         self,
-        store: Store,
-        backend: Backend,
-        proxy: Routes,
-        probe: Probe,
+        edges: Edges,
         queue: WorkQueue,
         hub_key: bytes,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         profiles: Container[str] = (),
+        metrics: ControllerMetrics | None = None,
+        reported: Reported | None = None,
     ) -> None:
-        self._store = store
-        self._backend = backend
-        self._proxy = proxy
-        self._probe = probe
+        self._store, self._backend = edges.store, edges.backend
+        self._proxy, self._probe = edges.proxy, edges.probe
         self._queue = queue
         self._hub_key = hub_key
         self._profiles = profiles
         self._now = now
+        self._untried: set[str] | None = None
         self._unseen: set[str] | None = None
         self._news: dict[str, float] = {}
         self._reported: dict[str, str] = {}
+        self._metrics = metrics or ControllerMetrics(Figures())
+        self._hears = reported
+        self._looking: dict[str, float] = {}
+
+    def works(self) -> bool:
+        """Whether no look lasts for ever."""
+        now = asyncio.get_running_loop().time()
+        return all(now - began < LONGEST_LOOK for began in self._looking.values())
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
+        self._proxy.begin()
         objects = {workspace.name: workspace for workspace in await self._store.list()}
         self._unseen = objects.keys() | await self._backend.names()
+        self._untried = set(self._unseen)
         # What somebody changed while nobody acted comes first, and what nothing was done for yet comes last.
         for name in sorted(self._unseen, key=lambda name: (_at_rest(objects.get(name)), name)):
             workspace = objects.get(name)
             self._queue.add(name, behind=workspace is not None and not workspace.status.history)
-        self._seen("")
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow_store())
-            tasks.create_task(self._follow_backend())
-            for _ in range(WORKERS):
-                tasks.create_task(self._work())
+        self._looked_at("", well=True)
+        with self._metrics.act():
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_store())
+                tasks.create_task(self._follow_backend())
+                for _ in range(WORKERS):
+                    tasks.create_task(self._work())
 
-    def _seen(self, name: str) -> None:
-        """Note that a name was looked at; once all were, routes that nobody wants may be removed."""
-        if self._unseen is not None:
+    def _looked_at(self, name: str, well: bool) -> None:
+        """Tell the proxies when every name there was at the beginning had its turn, and when all went well."""
+        if self._untried is not None:
+            self._untried.discard(name)
+            if not self._untried:
+                self._untried = None
+                self._proxy.tried()
+        if self._unseen is not None and well:
             self._unseen.discard(name)
             if not self._unseen:
                 self._unseen = None
@@ -125,18 +133,24 @@ class Controller:
     async def _work(self) -> None:
         while True:
             name = await self._queue.get()
-            failed = False
+            well = failed = False
+            WORKSPACE.set(name)
+            self._looking[name] = asyncio.get_running_loop().time()
             try:
-                await self.reconcile(name)
-                self._seen(name)
+                with self._metrics.look():
+                    await self.reconcile(name)
+                well = True
             except (Conflict, NotFound) as error:
                 log.debug("%s: %s", name, error)  # the object moved on; its watch has the name queued again
                 self._queue.add_after(name, 0.05)
             except Exception:
                 failed = True
+                self._metrics.failed()
                 log.exception("%s: could not be reconciled; trying again", name)
             finally:
+                del self._looking[name]
                 self._queue.done(name, failed)
+            self._looked_at(name, well)
 
     async def reconcile(self, name: str) -> None:
         """Make one workspace what it should be, as far as that is possible now, and report.
@@ -155,25 +169,39 @@ class Controller:
         if why:
             await self._stop(workspace, why)
             return
+        # Before anything that may fail, so that what runs is reachable though nothing can be done about it.
+        await self._proxy.put(name, routes(workspace, seen))
         await self._act(workspace, seen)
         seen = await self._see(workspace)
         await self._proxy.put(name, routes(workspace, seen))
         seen = replace(seen, reachable=await self._reachable(workspace, seen))
+        report = status(workspace, seen, self._backend.unavailable, self._now())
         if workspace.deleting and not seen.exists:
             await self._release(workspace)
+            self._tell(workspace, report)
             return
-        report = status(workspace, seen, self._backend.unavailable, self._now())
         wait = self._wait(workspace, report)
         if wait > 0:
             self._queue.add_after(name, wait)
         elif report != workspace.status:
-            workspace = await self._store.update_status(change(workspace, status=report))
-            self._reported[name] = workspace.metadata.resource_version
+            workspace = await self._report(workspace, report)
             if report.phase == "Failed":
                 self._queue.add(name)  # what runs is to end now, and of our own words we are not told
         if seen.ready("notebook") and not seen.reachable:
             self._queue.add_after(name, REACHED_AGAIN)
         self._queue.add_after(name, min(RESYNC, culler.next_look(workspace, self._now())))
+
+    async def _report(self, workspace: Workspace, report: Status) -> Workspace:
+        written = await self._store.update_status(change(workspace, status=report))
+        self._reported[workspace.name] = written.metadata.resource_version
+        self._tell(workspace, report)
+        return written
+
+    def _tell(self, workspace: Workspace, report: Status) -> None:
+        after = change(workspace, status=report)
+        self._metrics.reported(workspace, after)
+        if self._hears is not None:
+            self._hears(workspace, after)
 
     def _wait(self, workspace: Workspace, report: Status) -> float:
         """Seconds after which a report is to be written, for each costs everybody who watches.
@@ -201,6 +229,7 @@ class Controller:
         except BadInput as error:
             report = not_accepted(workspace, f"{error.message} {error.hint}".strip(), self._now())
             await self._store.update_status(change(workspace, status=report))
+            self._tell(workspace, report)
 
     async def _see(self, workspace: Workspace) -> Observed:
         observed = await self._backend.observe(workspace.name)

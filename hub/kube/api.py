@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,8 @@ class Api:
         configuration.client_session_kwargs = {"connector": self._connector, "trust_env": False}
         self._pace = Pace(RATE, BURST)
         self._room = asyncio.Semaphore(AT_ONCE)
+        self.asked: Callable[[str, str, float], None] = lambda method, code, seconds: None
+        """Told of each request: its method, the status of the answer or `none`, and seconds until then."""
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None) -> Api:
@@ -216,9 +218,16 @@ class Api:
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "podium"}
         for setting in (await self._configuration.auth_settings()).values():
             headers[setting["key"]] = setting["value"]
-        answer = await self._rest.request(method, url, headers=headers, body=body, _request_timeout=timeout)
-        response = answer.response
-        assert isinstance(response, aiohttp.ClientResponse)
+        began, code = time.monotonic(), "none"
+        try:
+            answer = await self._rest.request(
+                method, url, headers=headers, body=body, _request_timeout=timeout
+            )
+            response = answer.response
+            assert isinstance(response, aiohttp.ClientResponse)
+            code = str(response.status)
+        finally:
+            self.asked(method, code, time.monotonic() - began)
         return response
 
 

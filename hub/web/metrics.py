@@ -1,55 +1,63 @@
-"""Figures for Prometheus. Source: the text exposition format, by the official client library.
+"""What machines ask of web: whether it is well, and figures; and what is noted of each request.
 
-They are counted from Workspace objects at each request, so a restart loses none. Nothing here may write.
+Nothing here may write.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import logging
+from http import HTTPStatus
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+import tornado.web
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from hub.model import Workspace
-from hub.web.base import BaseHandler
+from hub.web.base import BaseHandler, Site
+
+log = logging.getLogger("podium.access")
+
+MOST_LETTERS = 200
+
+
+class HealthHandler(BaseHandler):
+    """Whether the process is well, and whether it is ready."""
+
+    anybody = True
+
+    async def get(self) -> None:
+        """Say so."""
+        status, body = self.site.health.answer(self.request.path)
+        self.write_json(body, status)
 
 
 class MetricsHandler(BaseHandler):
-    """The figures, for whoever has the token."""
+    """The figures of this process, for whoever has the token."""
 
     async def get(self) -> None:
         """Show them."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(WorkspaceCollector(await self.site.store.list()))
+        page = await self.site.metrics.figures.page()
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
-        self.finish(generate_latest(registry))
+        self.finish(page)
 
 
-class WorkspaceCollector:
-    """Counts workspaces and workers."""
-
-    def __init__(self, workspaces: list[Workspace]) -> None:
-        self._workspaces = workspaces
-
-    def collect(self) -> Iterable[Metric]:
-        """The figures."""
-        phases = Counter(workspace.status.phase for workspace in self._workspaces)
-        workspaces = GaugeMetricFamily("podium_workspaces", "Workspaces by phase.", labels=["phase"])
-        for phase in ("Queued", "Starting", "Ready", "Stopping", "Failed"):
-            workspaces.add_metric([phase], phases[phase])
-        yield workspaces
-        desired: Counter[str] = Counter()
-        ready: Counter[str] = Counter()
-        for workspace in self._workspaces:
-            for name, cluster in workspace.status.clusters.items():
-                desired[name] += cluster.workers
-                ready[name] += cluster.ready
-        for suffix, counts in (("desired", desired), ("ready", ready)):
-            family = GaugeMetricFamily(f"podium_workers_{suffix}", f"Workers {suffix}.", labels=["framework"])
-            for name in sorted(counts):
-                family.add_metric([name], counts[name])
-            yield family
+def answered(handler: tornado.web.RequestHandler) -> None:
+    """Count an answer and log it, without the query, which may hold what is nobody's business."""
+    site, request, status = handler.settings["site"], handler.request, handler.get_status()
+    assert isinstance(site, Site)
+    method, path = str(request.method), request.path[:MOST_LETTERS]
+    seconds = request.request_time()
+    about: dict[str, object] = {
+        "method": method,
+        "path": path,
+        "status": status,
+        "ms": round(1000 * seconds, 1),
+    }
+    held = False
+    if isinstance(handler, BaseHandler):
+        about["request"] = handler.request_id
+        held = handler.held
+    site.metrics.answered(method, status, type(handler).__name__, None if held else seconds)
+    level = logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.DEBUG
+    log.log(level, "%s %s %d %.1f ms", method, path, status, about["ms"], extra=about)
 
 
-ROUTES = [(r"/metrics", MetricsHandler)]
+ROUTES = [(r"/(?:healthz|readyz)", HealthHandler), (r"/metrics", MetricsHandler)]
