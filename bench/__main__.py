@@ -1,4 +1,4 @@
-"""`python -m bench [laptop] [storm] …`: everything, or what is named."""
+"""`python -m bench [laptop] [routes] [storm] …`: everything, or what is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
-from bench import laptop, netns, storm
+from bench import laptop, netns, routes, storm
 from hub.tools import CHECKOUT, ToolError
 from tests.cluster import binaries
 from tests.cluster.access import ClusterError, until
@@ -23,7 +23,7 @@ OUT = CHECKOUT / "artefacts" / "bench"
 def main() -> int:
     """The command line. Returns its exit code: 0 done, 1 it cannot be measured here, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures, and asserts nothing.")
-    parser.add_argument("what", nargs="*", help="laptop, storm, or both if nothing is named")
+    parser.add_argument("what", nargs="*", help="of laptop, routes and storm; all if nothing is named")
     parser.add_argument(
         "--people", type=int, nargs="+", default=[100, 500], help="who launch at once, in a storm"
     )
@@ -34,11 +34,13 @@ def main() -> int:
     try:
         if asked.inside:
             return inside(asked.inside, asked.people, asked.only is None)
-        what = asked.what or ["laptop", "storm"]
-        if set(what) - {"laptop", "storm"}:
-            parser.error("there are laptop and storm")
+        what = asked.what or ["laptop", "routes", "storm"]
+        if set(what) - {"laptop", "routes", "storm"}:
+            parser.error("there are laptop, routes and storm")
         if "laptop" in what:
             laptop.main()
+        if "routes" in what:
+            print(asyncio.run(routes.measure()).table())
         return outside(sys.argv[1:]) if "storm" in what else 0
     except (ToolError, ClusterError) as error:
         print(f"podium: {error}", file=sys.stderr)

@@ -119,7 +119,7 @@ class Person:
             if response.status != 200:
                 await self._refused("GET", url, response)
             async for line in response.content:
-                if line.startswith(b"data: "):
+                if line.startswith(b'data: {"apiVersion"'):  # else it tells of the hub
                     yield msgspec.json.decode(line[6:], type=Seen)
 
     async def _request(self, method: str, path: str, body: object = None) -> bytes:

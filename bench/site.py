@@ -28,11 +28,14 @@ from tests.cluster.control_plane import COMPONENTS, ControlPlane
 from tests.cluster.program import Program
 
 RELEASE = "podium"
+PARTS = ("web", "web_metrics", "controller_metrics")
+"""Who listens somewhere besides the proxy."""
 PODS_OF_A_NODE = 1000
 CONFIG = """
 c = get_config()
 c.Podium.sign_in = "guest"
 c.Podium.proxy_api = "http://127.0.0.1:{proxy_api}"
+c.Podium.proxy_address = "http://127.0.0.1:{public}"
 c.Podium.web_address = "http://127.0.0.1:{web}"
 c.Podium.web_port = {web}
 c.Podium.profiles = {{"class": {profile}}}
@@ -57,7 +60,7 @@ class Site:
         self.programs: dict[str, Program] = {}
         self._nodes = pods // PODS_OF_A_NODE + 2
         self._ports = Ports()
-        self._port = {name: self._ports.take() for name in ("public", "proxy_api", "web")}
+        self._port = {name: self._ports.take() for name in ("public", "proxy_api", *PARTS)}
         self._state = State(folder / "state")
 
     async def __aenter__(self) -> Site:
@@ -110,7 +113,7 @@ class Site:
     async def start(self) -> None:
         """Start Podium and wait until it serves and acts."""
         self._state.open(alone=False)
-        self.cluster.kubectl("apply", "-f", str(tools.CHECKOUT / "helm" / "rights"))
+        self.cluster.kubectl("apply", "-f", str(tools.CHECKOUT / "helm" / "files" / "rights"))
         (self.folder / "podium_config.py").write_text(CONFIG.format(profile=PROFILE, **self._port))
         self.start_proxy()
         self.start_part("web")
@@ -142,6 +145,7 @@ class Site:
         kubeconfig = self.cluster.kubeconfig_of(account, self.folder / f"{part}.kubeconfig")
         options = [
             *("--backend=kubernetes", f"--port={self._port['public']}", f"--namespace={RELEASE}"),
+            f"--Podium.metrics_port={self._port[f'{part}_metrics']}",
             *(f"--state={self._state.directory}", f"--config={self.folder / 'podium_config.py'}"),
         ]
         (self.folder / f"{part}.log").unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from hub.model import (
 from hub.profiles import Profile
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+MOST_ENDING = 16
 CHANGEABLE = ("clusters", "expires", "workers")
 
 
@@ -73,6 +74,11 @@ def workspace_name(hub_key: bytes, owner: str, attempt: int) -> str:
         number, index = divmod(number, len(LETTERS))
         letters.append(LETTERS[index])
     return "cluster-" + "".join(letters)
+
+
+def names(hub_key: bytes, owner: str) -> set[str]:
+    """The names that a person's workspaces may have, but for one who launches without end."""
+    return {workspace_name(hub_key, owner, attempt) for attempt in range(MOST_ENDING)}
 
 
 def launch(body: object, profiles: Mapping[str, Profile], owner: str, name: str, now: datetime) -> Workspace:

@@ -16,10 +16,11 @@ from typing import Any
 from traitlets import Dict, Enum, Int, Unicode, default
 from traitlets.config import Application, Config
 
-from hub import tools
+from hub import logs, tools
 from hub.configuration import TOKEN_VARIABLE, Secrets, is_loopback, read_file, secrets_given
 from hub.errors import ConfigurationError
 from hub.ground.base import Ground
+from hub.metrics import Figures, KubernetesMetrics
 from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
 from hub.state import State, default_directory
@@ -179,8 +180,7 @@ class Podium(Application):
     async def serve(self, profiles: Mapping[str, Profile]) -> None:
         """Serve until SIGINT, SIGTERM or a lost terminal, then end every process that was started."""
         level: Any = self.log_level
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
-        logging.getLogger("tornado.access").setLevel(logging.WARNING)
+        logs.start(level, self.log_lines)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -188,9 +188,9 @@ class Podium(Application):
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
             loop.add_signal_handler(signal.SIGHUP, _stop, stop)
         state, ports = State(Path(self.state) if self.state else default_directory(self.port)), Ports()
-        secrets = self._secrets(state)
-        ground = await self._ground(state, ports, profiles)
-        setup = Setup(secrets, ground, profiles, self._addresses(), self.sign_in == "guest")
+        secrets, figures = self._secrets(state), Figures()
+        ground = await self._ground(state, ports, profiles, figures)
+        setup = Setup(secrets, ground, profiles, self._addresses(), self.sign_in == "guest", figures)
         if self.part:
             await PARTS[self.part](setup, stop)
         else:
@@ -220,7 +220,9 @@ class Podium(Application):
             proxy_service=self.proxy_service,
         )
 
-    async def _ground(self, state: State, ports: Ports, profiles: Mapping[str, Profile]) -> Ground:
+    async def _ground(
+        self, state: State, ports: Ports, profiles: Mapping[str, Profile], figures: Figures
+    ) -> Ground:
         # The client of Kubernetes takes a second to import, which nobody waits for who stands elsewhere.
         if self.backend == "local":
             from hub.ground.local import LocalGround
@@ -231,7 +233,9 @@ class Podium(Application):
         from hub.kube.api import Api
 
         release = Release(self.release, self.namespace, self.image)
-        return KubernetesGround(await Api.connect(), release, profiles)
+        api = await Api.connect()
+        api.asked = KubernetesMetrics(figures).asked
+        return KubernetesGround(api, release, profiles)
 
 
 def check_names(config: Config) -> None:

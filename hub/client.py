@@ -62,7 +62,7 @@ class Client:
                     line = raw.decode().rstrip("\n")
                     if line.startswith("event: "):
                         kind = line.removeprefix("event: ")
-                    elif line.startswith("data: "):
+                    elif line.startswith("data: ") and kind in ("workspace", "gone"):
                         yield kind, json.loads(line.removeprefix("data: "))
         except BROKEN as error:
             raise self._not_running(error) from None

@@ -8,32 +8,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
-import tornado.httpserver
 import tornado.netutil
 
 from hub import tools
-from hub.configuration import Secrets
+from hub.configuration import Secrets, is_loopback
 from hub.controller import Controller
+from hub.edges import Edges
 from hub.ground.base import Ground
+from hub.health import Health, answering
+from hub.metrics import ControllerMetrics, Figures, Room, WebMetrics
 from hub.ports import HOST, Ports
 from hub.probe import Probe
 from hub.profiles import Profile
 from hub.state import State
 from hub.uninstall import clear
+from hub.web.address import PublicAddress
 from hub.web.auth import GuestSignIn, LocalSignIn, Person, SignIn, derive
 from hub.web.base import Site
 from hub.web.events import Watcher
-from hub.web.server import make_application
+from hub.web.server import Server
 from hub.workqueue import WorkQueue
-from proxy.chp import ProxyClient, RouteKeeper
+from proxy.chp import ProxyClient
+from proxy.keeper import RouteKeeper
 from proxy.process import ProxyProcess
-
-MOST_BODY = 16 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,7 @@ class Setup:
         profiles: the menu.
         addresses: who listens where.
         guests: whether everybody who opens a page is somebody of their own.
+        figures: what the monitoring reads.
     """
 
     secrets: Secrets
@@ -78,11 +81,19 @@ class Setup:
     profiles: Mapping[str, Profile]
     addresses: Addresses
     guests: bool = False
+    figures: Figures = field(default_factory=Figures)
 
     @property
     def code(self) -> str:
         """What may be typed into the sign-in page."""
         return derive(self.secrets.key, "sign-in")[:16]
+
+    @property
+    def address(self) -> PublicAddress:
+        """By which names the hub may be asked. Raises ConfigurationError when `public_url` is no address."""
+        here = self.addresses
+        local = not self.guests or (not here.public_url and is_loopback(here.ip))
+        return PublicAddress(here.public_url, local)
 
     def sign_in(self, public_port: int, web_port: int) -> SignIn:
         """Who is who."""
@@ -93,7 +104,14 @@ class Setup:
         person = Person(getpass.getuser())
         return LocalSignIn(person, token, self.code, cookies, public_port, web_port)
 
-    def site(self, watcher: Watcher, session: aiohttp.ClientSession, public_port: int, web_port: int) -> Site:
+    def site(
+        self,
+        watcher: Watcher,
+        session: aiohttp.ClientSession,
+        public_port: int,
+        web_port: int,
+        health: Health,
+    ) -> Site:
         """What web works with."""
         return Site(
             store=self.ground.store,
@@ -101,10 +119,13 @@ class Setup:
             profiles=self.profiles,
             unavailable=self.ground.backend.unavailable,
             sign_in=self.sign_in(public_port, web_port),
+            address=self.address,
             hub_key=self.secrets.key,
             session=session,
             own_port=self.ground.own_port,
             kept=self.ground.kept,
+            metrics=WebMetrics(self.figures),
+            health=health,
         )
 
 
@@ -140,11 +161,28 @@ async def run_together(stop: asyncio.Event, *parts: Awaitable[None]) -> bool:
     return told in done
 
 
-def serve(site: Site, sockets: list[socket.socket]) -> tornado.httpserver.HTTPServer:
-    """Begin to answer requests."""
-    server = tornado.httpserver.HTTPServer(make_application(site), max_body_size=MOST_BODY)
-    server.add_sockets(sockets)
-    return server
+def keep_routes(setup: Setup, session: aiohttp.ClientSession, web: str) -> RouteKeeper:
+    """A keeper of proxies, which is still to be told where they are.
+
+    Args:
+        web: address of the web tier, as a proxy reaches it.
+    """
+    return RouteKeeper(lambda address: ProxyClient(session, address, setup.secrets.proxy), web)
+
+
+def make_controller(setup: Setup, keeper: RouteKeeper, probe: Probe, queue: WorkQueue) -> Controller:
+    """The controller, whose figures are told with the process's others."""
+    ground, metrics = setup.ground, ControllerMetrics(setup.figures)
+    Room(setup.figures, metrics, ground.store, queue, keeper)
+    edges = Edges(ground.store, ground.backend, keeper, probe)
+    return Controller(
+        edges,
+        queue,
+        setup.secrets.key,
+        profiles=setup.profiles,
+        metrics=metrics,
+        reported=ground.reported,
+    )
 
 
 class Hub:
@@ -176,27 +214,27 @@ class Hub:
             await ground.start()
             sockets = tornado.netutil.bind_sockets(0, HOST)
             web = sockets[0].getsockname()[1]
-            client = ProxyClient(session, lambda: self._proxy.api, setup.secrets.proxy)
-            keeper = RouteKeeper(client, f"http://{HOST}:{web}")
+            keeper = keep_routes(setup, session, f"http://{HOST}:{web}")
             await self._proxy.start(keeper.restarted)
+            keeper.set_replicas([self._proxy.api])
             watcher = Watcher(ground.store)
-            server = serve(setup.site(watcher, relayed, self._port, web), sockets)
+            health = Health(stop, {"store": ground.store.list, "cluster": ground.backend.names})
+            server = Server(setup.site(watcher, relayed, self._port, web, health), sockets)
             probe = Probe(session, queue.add, self._public)
-            controller = Controller(
-                ground.store, ground.backend, keeper, probe, queue, setup.secrets.key, profiles=setup.profiles
-            )
+            controller = make_controller(setup, keeper, probe, queue)
+            health.works = controller.works
             self._welcome()
             told = False
             try:
                 following = [part() for part in ground.follows()]
                 leading = ground.lead(controller.run)
-                told = await run_together(stop, *following, watcher.run(), keeper.run(), leading)
+                parts = (watcher.run(), keeper.run(), health.run())
+                told = await run_together(stop, *following, *parts, leading)
             finally:
                 queue.close()
                 await probe.close()
-                server.stop()
+                await server.close()
                 await self._end(told)
-                await server.close_all_connections()
 
     async def _end(self, told: bool) -> None:
         """End the processes that were started, or leave them for the next hub to find."""
@@ -224,37 +262,49 @@ class Hub:
 async def run_web(setup: Setup, stop: asyncio.Event) -> None:
     """The web tier as a process of its own: pages, API and relay, behind proxies that somebody else runs."""
     ground, here = setup.ground, setup.addresses
-    await ground.start()
-    async with sessions() as (_, relayed):
+    health = Health(stop, {"store": ground.store.list})
+    async with answering(health, setup.figures, here.ip, here.metrics_port), sessions() as (_, relayed):
+        await ground.start()
         watcher = Watcher(ground.store)
         sockets = tornado.netutil.bind_sockets(here.web_port, here.ip)
-        server = serve(setup.site(watcher, relayed, here.port, here.web_port), sockets)
+        server = Server(setup.site(watcher, relayed, here.port, here.web_port, health), sockets)
         print(f"Podium's web tier listens on {here.ip}:{here.web_port}.", flush=True)
+
+        async def serve() -> None:
+            await stop.wait()
+            await server.end()
+
         try:
-            await run_together(stop, *(part() for part in ground.follows(backend=False)), watcher.run())
+            following = [part() for part in ground.follows(backend=False)]
+            await run_together(asyncio.Event(), *following, watcher.run(), health.run(), serve())
         finally:
-            server.stop()
+            await server.close()
             await ground.close(told=False)
-            await server.close_all_connections()
 
 
 async def run_controller(setup: Setup, stop: asyncio.Event) -> None:
     """The controller as a process of its own; of several, one acts."""
     ground, here, queue = setup.ground, setup.addresses, WorkQueue()
-    await ground.start()
-    async with sessions() as (session, _):
-        keeper = RouteKeeper(ProxyClient(session, lambda: here.proxy_api, setup.secrets.proxy), here.web)
+    health = Health(stop, {"store": ground.store.list, "cluster": ground.backend.names})
+    async with answering(health, setup.figures, here.ip, here.metrics_port), sessions() as (session, _):
+        await ground.start()
+        keeper = keep_routes(setup, session, here.web)
+        follows = ground.follows()
+        if here.proxy_service and ground.proxies:
+            follows.append(partial(ground.proxies, here.proxy_service, keeper.set_replicas))
+        else:
+            keeper.set_replicas([here.proxy_api])
         probe = Probe(session, queue.add, here.proxy)
-        controller = Controller(
-            ground.store, ground.backend, keeper, probe, queue, setup.secrets.key, profiles=setup.profiles
-        )
+        controller = make_controller(setup, keeper, probe, queue)
+        health.works = controller.works
 
         async def act() -> None:
             print("This controller acts.", flush=True)
             await run_together(stop, controller.run(), keeper.run())
 
         try:
-            await run_together(stop, *(part() for part in ground.follows()), ground.lead(act))
+            following = [part() for part in follows]
+            await run_together(stop, *following, ground.lead(act), health.run())
         finally:
             queue.close()
             await probe.close()

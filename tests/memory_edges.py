@@ -25,11 +25,19 @@ class MemoryProxy:
         self.table = table
         self._of: dict[str, Mapping[str, str]] = {}
         self._complete = False
+        self.serves = False
+
+    def begin(self) -> None:
+        self._of.clear()
+        self._complete = self.serves = False
 
     async def put(self, name: str, wanted: Mapping[str, str]) -> None:
         self._of[name] = wanted
         self.table.update(wanted)
         self._prune()
+
+    def tried(self) -> None:
+        self.serves = True
 
     def complete(self) -> None:
         self._complete = True

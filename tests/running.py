@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from hub.client import Client
+from hub.client import Client, NotRunning, Refused
 from hub.processes import Found, find, sweep
 from hub.state import State
 
@@ -29,7 +29,90 @@ PATIENCE = 90.0
 """Seconds after which a condition that should come true is taken to never do so."""
 
 
-class RunningHub:
+class ReachedHub:
+    """A hub at an address, wherever it runs.
+
+    Args:
+        url: its public address.
+        token: gives the API token.
+        log: gives what it said, for the text of a failure.
+    """
+
+    def __init__(self, url: str, token: Callable[[], str], log: Callable[[], str]) -> None:
+        self.url = url
+        self._token = token
+        self._said = log
+
+    @property
+    def client(self) -> Client:
+        """A client with its token."""
+        return Client(self.url, self._token())
+
+    def answers(self, name: str) -> bool:
+        """Whether the notebook's route leads to it; it refuses who has no cookie, which is an answer too."""
+        try:
+            urllib.request.urlopen(f"{self.url}/{name}/api/kernels", timeout=5)
+        except urllib.error.HTTPError as error:
+            return error.code == 403
+        except OSError:
+            return False
+        return False
+
+    def launch(self, profile: str = "workshop") -> str:
+        """Launch a workspace and wait until it is ready. Returns its name."""
+        workspace = self.client.request("POST", "/api/workspaces", {"spec": {"profile": profile}})
+        name = str(workspace["metadata"]["name"])
+        self.until(name, "is ready", lambda w: w["status"]["phase"] == "Ready")
+        return name
+
+    def get(self, name: str) -> Any:
+        """The workspace as the API shows it."""
+        return self.client.request("GET", f"/api/workspaces/{name}")
+
+    def patch(self, name: str, **spec: Any) -> Any:
+        """Change a workspace's spec."""
+        return self.client.request("PATCH", f"/api/workspaces/{name}", {"spec": spec})
+
+    def until(self, name: str, what: str, true: Callable[[Any], bool]) -> Any:
+        """Follow a workspace until something is true of it, over more than one stream if need be."""
+        deadline = time.monotonic() + PATIENCE
+        kind: str = ""
+        last: Any = None
+        while time.monotonic() < deadline and kind != "gone":
+            try:
+                for kind, last in self.client.follow(name):  # noqa: B007 - the last kind is looked at above
+                    if true(last):
+                        return last
+                    if time.monotonic() > deadline:
+                        break
+            except (NotRunning, Refused) as error:
+                if isinstance(error, Refused) and error.status < 500:
+                    break
+            time.sleep(0.05)  # who served the stream has ended; another will
+        raise AssertionError(f"{name} never {what}: {last and last['status']}\n{self._said()[-3000:]}")
+
+    def workers(self, name: str, framework: str, count: int) -> Any:
+        """Wait until a cluster has exactly so many workers, all ready."""
+
+        def settled(workspace: Any) -> bool:
+            cluster = workspace["status"]["clusters"].get(framework, {})
+            return cluster.get("ready") == count == cluster.get("workers")
+
+        return self.until(name, f"has {count} {framework} workers", settled)
+
+    def wait(self, what: str, get: Callable[[], T | None]) -> T:
+        """Wait until something outside the API comes true; raises AssertionError when it never does."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            value = get()
+            if value is not None:
+                return value
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never: {what}\n{self._said()[-3000:]}")
+            time.sleep(0.05)
+
+
+class RunningHub(ReachedHub):
     """`podium` on a free port, with its state in a directory of the test.
 
     Args:
@@ -42,6 +125,7 @@ class RunningHub:
         self.state = State(directory / "state")
         self.log = directory / "hub.log"
         self.port = free_port()
+        super().__init__(f"http://127.0.0.1:{self.port}", self.state.read_token, self.log.read_text)
         self._directory = directory
         self._env = env
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,30 +133,10 @@ class RunningHub:
             (directory / "podium_config.py").write_text(config)
 
     @property
-    def url(self) -> str:
-        """Its public address."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def client(self) -> Client:
-        """A client with its token."""
-        return Client(self.url, self.state.read_token())
-
-    @property
     def pid(self) -> int:
         """The hub's own process."""
         assert self._process is not None
         return self._process.pid
-
-    def answers(self, name: str) -> bool:
-        """Whether the notebook's route leads to it; it refuses who has no cookie, which is an answer too."""
-        try:
-            urllib.request.urlopen(f"{self.url}/{name}/api/kernels", timeout=5)
-        except urllib.error.HTTPError as error:
-            return error.code == 403
-        except OSError:
-            return False
-        return False
 
     def start(self) -> float:
         """Start it and wait until it serves. Returns the seconds that took."""
@@ -125,54 +189,6 @@ class RunningHub:
     def pid_of(self, instance: str) -> int:
         """The main process of an instance. Raises StopIteration when there is none."""
         return next(f.pid for f in self.processes() if f.mark.instance == instance and f.main)
-
-    def launch(self, profile: str = "workshop") -> str:
-        """Launch a workspace and wait until it is ready. Returns its name."""
-        workspace = self.client.request("POST", "/api/workspaces", {"spec": {"profile": profile}})
-        name = str(workspace["metadata"]["name"])
-        self.until(name, "is ready", lambda w: w["status"]["phase"] == "Ready")
-        return name
-
-    def get(self, name: str) -> Any:
-        """The workspace as the API shows it."""
-        return self.client.request("GET", f"/api/workspaces/{name}")
-
-    def patch(self, name: str, **spec: Any) -> Any:
-        """Change a workspace's spec."""
-        return self.client.request("PATCH", f"/api/workspaces/{name}", {"spec": spec})
-
-    def until(self, name: str, what: str, true: Callable[[Any], bool]) -> Any:
-        """Follow a workspace until something is true of it."""
-        deadline = time.monotonic() + PATIENCE
-        last: Any = None
-        for _kind, last in self.client.follow(name):
-            if true(last):
-                return last
-            if time.monotonic() > deadline:
-                break
-        raise AssertionError(
-            f"{name} never {what}: {last and last['status']}\n{self.log.read_text()[-3000:]}"
-        )
-
-    def workers(self, name: str, framework: str, count: int) -> Any:
-        """Wait until a cluster has exactly so many workers, all ready."""
-
-        def settled(workspace: Any) -> bool:
-            cluster = workspace["status"]["clusters"].get(framework, {})
-            return cluster.get("ready") == count == cluster.get("workers")
-
-        return self.until(name, f"has {count} {framework} workers", settled)
-
-    def wait(self, what: str, get: Callable[[], T | None]) -> T:
-        """Wait until something outside the API comes true; raises AssertionError when it never does."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            value = get()
-            if value is not None:
-                return value
-            if time.monotonic() > deadline:
-                raise AssertionError(f"never: {what}\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.05)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from typing import Any
 from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState, WorkerState
 from hub.controller import Controller
+from hub.edges import Edges
+from hub.metrics import ControllerMetrics, Figures
 from hub.model import Workspace
 from hub.model import replace as change
 from hub.notebook import NotebookState
@@ -50,6 +52,8 @@ class Simulation:
         self.silent = False
         self.hidden: set[str] = set()
         self.blind: set[str] = set()
+        self.stuck: set[str] = set()
+        """Names of workspaces of which nothing can be changed."""
         self.forgotten: list[str] = []
         self.lost: list[str] = []
         self.hubs = 0
@@ -73,9 +77,13 @@ class Simulation:
         self.store = MemoryStore(self.now, self.objects)
         self.world.listeners.clear()
         self.queue = WorkQueue()
-        parts = (self.store, Watched(self), MemoryProxy(self.routes), MemoryProbe(self, self.queue.add))
+        self.proxy = MemoryProxy(self.routes)
+        parts = (self.store, Watched(self), self.proxy, MemoryProbe(self, self.queue.add))
         store, backend, proxy, probe = (Faulty(part, self.faults) for part in parts)
-        self.controller = Controller(store, backend, proxy, probe, self.queue, HUB_KEY, self.now)
+        edges = Edges(store, backend, proxy, probe)
+        self.figures = Figures()
+        metrics = ControllerMetrics(self.figures)
+        self.controller = Controller(edges, self.queue, HUB_KEY, self.now, metrics=metrics)
         self._hub = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -272,6 +280,8 @@ class Watched(MemoryBackend):
 
     async def apply(self, name: str, workloads: Any, settings: Any = None) -> None:
         self._simulation.check_no_loss(name, {i for workload in workloads for i in workload.instances})
+        if name in self._simulation.stuck:
+            raise Failure(f"{name} cannot be changed")
         await super().apply(name, workloads, settings)
 
 

@@ -87,9 +87,37 @@ async def test_no_route_is_removed_until_every_workspace_was_looked_at(s):
     s.blind = {OTHER}
     s.start()
     await asyncio.sleep(100)
+    assert s.proxy.serves, "one that cannot be seen does not keep people from all others"
     assert s.routes.keys() == {f"/{NAME}", f"/{OTHER}", "/cluster-stale00"}
     s.blind = set()
     await s.until("it is removed", lambda: s.routes.keys() == {f"/{NAME}", f"/{OTHER}"})
+
+
+@in_simulation()
+async def test_what_cannot_be_changed_is_reachable_as_it_is(s):
+    await s.launch()
+    await s.launch(OTHER)
+    await s.until("both are as asked", lambda: s.settled() and s.settled(OTHER))
+    await s.stop()
+    s.routes.clear()
+    s.stuck = {OTHER}
+    s.start()
+    await s.until("the proxy may serve", lambda: s.proxy.serves)
+    assert s.routes.keys() == {f"/{NAME}", f"/{OTHER}"}
+
+
+@in_simulation()
+async def test_no_proxy_may_serve_before_every_workspace_had_its_turn(s):
+    await s.launch()
+    await s.launch(OTHER)
+    await s.until("both are as asked", lambda: s.settled() and s.settled(OTHER))
+    await s.stop()
+    s.routes.clear()
+    served = []
+    s.start()
+    s.proxy.tried = lambda: served.append(set(s.routes))  # type: ignore[method-assign]
+    await s.until("it may", lambda: served)
+    assert served == [{f"/{NAME}", f"/{OTHER}"}]
 
 
 @in_simulation()

@@ -5,11 +5,19 @@ Nothing here may know of web, the proxy or the controller.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from hub.backends.base import Backend
+from hub.happenings import Reported
 from hub.store.base import Store
+
+
+class FollowProxies(Protocol):
+    """Follows the proxies that a Service stands for."""
+
+    def __call__(self, service: str, told: Callable[[Collection[str]], None]) -> Awaitable[None]:
+        """Tell the addresses of their APIs whenever these change, until cancelled."""
 
 
 class Ground(Protocol):
@@ -23,6 +31,14 @@ class Ground(Protocol):
 
     kept: str
     own_port: Callable[[int], bool] | None
+
+    @property
+    def proxies(self) -> FollowProxies | None:
+        """Finds several proxies; None where there is but one."""
+
+    @property
+    def reported(self) -> Reported | None:
+        """Who wants to hear of reports, besides the monitoring."""
 
     @property
     def store(self) -> Store:

@@ -5,9 +5,10 @@ Nothing here may decide anything.
 
 from __future__ import annotations
 
+import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 from hub import admission
@@ -15,7 +16,9 @@ from hub.backends.kubernetes.backend import KubernetesBackend
 from hub.backends.kubernetes.names import Release
 from hub.errors import ConfigurationError
 from hub.kube.api import NOT_ANSWERING, Api, ApiError
+from hub.kube.endpoints import follow
 from hub.kube.lease import Lease
+from hub.kube.recorder import Recorder
 from hub.profiles import Profile
 from hub.store.kubernetes import KubernetesStore
 
@@ -37,10 +40,13 @@ class KubernetesGround:
 
     def __init__(self, api: Api, release: Release, profiles: Mapping[str, Profile]) -> None:
         self._api = api
-        self._identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        # What starts again in a pod may go on at once: whoever held its lease there before has ended.
+        self._identity = os.environ.get("POD_NAME") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._release = release
         self.store = KubernetesStore(api, release.namespace, partial(admission.complete, profiles))
         self.backend = KubernetesBackend(api, release)
+        self._recorder = Recorder(api, release.namespace)
+        self.reported = self._recorder.reported
 
     async def start(self) -> None:
         """Raises ConfigurationError when the cluster does not answer, or not as it has to."""
@@ -49,7 +55,7 @@ class KubernetesGround:
         except ApiError as error:
             if error.status == 404:
                 said = "The cluster does not know what a Workspace is."
-                hint = "kubectl apply --server-side -f helm/crds/workspaces.yaml; `podium doctor` tells more."
+                hint = "kubectl apply --server-side -f helm/files/crd.yaml; `podium doctor` tells more."
             else:
                 said, hint = f"The cluster refuses: {error.message}", "See: podium doctor"
             raise ConfigurationError(said, hint) from None
@@ -57,7 +63,10 @@ class KubernetesGround:
             raise ConfigurationError(f"The cluster does not answer: {error}", "See: podium doctor") from None
 
     def follows(self, backend: bool = True) -> list[Callable[[], Awaitable[None]]]:
-        return [self.store.run, self.backend.run] if backend else [self.store.run]
+        return [self.store.run, self.backend.run, self._recorder.run] if backend else [self.store.run]
+
+    async def proxies(self, service: str, told: Callable[[Collection[str]], None]) -> None:
+        await follow(self._api, self._release.namespace, service, "api", told)
 
     async def lead(self, act: Callable[[], Awaitable[None]]) -> None:
         lease = Lease(self._api, self._release.namespace, f"{self._release.name}-controller", self._identity)

@@ -25,6 +25,9 @@ class LocalGround:
         ports: holds the workspaces' ports.
     """
 
+    proxies = None
+    reported = None
+
     def __init__(self, state: State, ports: Ports) -> None:
         self.kept = f"Its home folder is kept for a week in {state.directory / 'kept'}."
         self.own_port: Callable[[int], bool] | None = own_port

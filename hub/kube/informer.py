@@ -29,6 +29,10 @@ LIFE = "290"
 SILENCE = 90.0
 """Seconds; the server sends a bookmark every minute, so a connection without one is dead."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+OPENING = 15.0
+"""Seconds that the server may take to begin a watch."""
+LOST_AFTER = 2
+"""Failures in a row after which the server is taken to be away; one is what a cut connection looks like."""
 AT_A_TIME = 100
 """Events after which others on the loop get a turn."""
 
@@ -68,6 +72,35 @@ class _Failure(Struct):
     message: str = ""
 
 
+class Contact:
+    """Whether a server answers, as far as is known."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self._failures = 0
+        self._turn = asyncio.Event()
+
+    def answered(self) -> None:
+        """Note that the server did what it was asked for."""
+        self._failures = 0
+        self._set(lost=False)
+
+    def failed(self) -> None:
+        """Note that it did not."""
+        self._failures += 1
+        self._set(lost=self.lost or self._failures >= LOST_AFTER)
+
+    async def turned(self) -> None:
+        """Wait until `lost` is another than now."""
+        await self._turn.wait()
+
+    def _set(self, lost: bool) -> None:
+        if lost != self.lost:
+            self.lost = lost
+            self._turn.set()
+            self._turn = asyncio.Event()
+
+
 class Informer(Generic[T]):
     """Everything of one kind that has the wanted labels.
 
@@ -91,6 +124,8 @@ class Informer(Generic[T]):
     ) -> None:
         self.objects: dict[tuple[str, str], T] = {}
         self.synced = asyncio.Event()
+        self.contact = Contact()
+        self._watched: asyncio.Timeout | None = None
         self._api = api
         self._path = path
         self._decoder = msgspec.json.Decoder(kind)
@@ -109,6 +144,11 @@ class Informer(Generic[T]):
         if _version(thing) > int(self._version or 0):
             self._put(thing)
 
+    def doubt(self) -> None:
+        """Ask anew, because somebody else had no answer; a watch alone would not notice for long."""
+        if self._watched is not None:
+            self._watched.reschedule(asyncio.get_running_loop().time())
+
     async def run(self) -> None:
         """Follow the server until cancelled; what cannot be had is asked for again, later."""
         pause = FIRST_PAUSE
@@ -123,10 +163,13 @@ class Informer(Generic[T]):
                     self._version = ""
                 else:
                     log.warning("%s cannot be watched: %s", self._path, error)
+                if error.status >= 500:
+                    self.contact.failed()
             except msgspec.DecodeError as error:
                 log.warning("%s: an answer cannot be read: %s", self._path, error)
                 self._version = ""
             except NOT_ANSWERING as error:
+                self.contact.failed()
                 log.info("the watch of %s was interrupted: %r", self._path, error)
             if time.monotonic() - began >= LONGEST_PAUSE:
                 pause = FIRST_PAUSE  # what lasted for a while was well
@@ -155,6 +198,7 @@ class Informer(Generic[T]):
         for thing in found.values():
             self._put(thing)
         self._version = version
+        self.contact.answered()
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -164,12 +208,21 @@ class Informer(Generic[T]):
             "resourceVersion": self._version,
         }
         count = 0
-        async with self._api.stream(self._path, query, self._accept, SILENCE) as content:
-            async for line in _lines(content):
-                self._take(msgspec.json.decode(line, type=_Event))
-                count += 1
-                if count % AT_A_TIME == 0:
-                    await asyncio.sleep(0)
+        async with (
+            asyncio.timeout(OPENING) as patience,
+            self._api.stream(self._path, query, self._accept, SILENCE) as content,
+        ):
+            patience.reschedule(None)
+            self._watched = patience
+            self.contact.answered()
+            try:
+                async for line in _lines(content):
+                    self._take(msgspec.json.decode(line, type=_Event))
+                    count += 1
+                    if count % AT_A_TIME == 0:
+                        await asyncio.sleep(0)
+            finally:
+                self._watched = None
 
     def _take(self, event: _Event) -> None:
         if event.type == "ERROR":

@@ -26,8 +26,22 @@ class Event:
 class Store(Protocol):
     """Workspace objects, the only truth. `tests/contract/test_store.py` says what each method promises."""
 
+    @property
+    def away(self) -> str:
+        """Why changes have to wait, in a sentence for people; empty while they need not."""
+
+    async def turned(self) -> None:
+        """Wait until `away` is another than now."""
+
     async def get(self, name: str) -> Workspace | None:
         """The object, or None when there is none."""
+
+    async def look(self, name: str) -> Workspace | None:
+        """As `get`, but certain of what others wrote a moment ago.
+
+        Raises:
+            Unavailable: when that cannot be known now.
+        """
 
     async def list(self) -> list[Workspace]:
         """All objects, by name."""
@@ -39,6 +53,12 @@ class Store(Protocol):
 
         Raises:
             Conflict: when there is one of that name.
+        """
+
+    async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
+        """What there was at the moment when an object was made that `create` returned just now.
+
+        Of two objects, however close together and by whomever they were made, one is before the other.
         """
 
     async def update(self, workspace: Workspace) -> Workspace:

@@ -6,6 +6,7 @@ any moment leaves either the old or the new object. Nothing here may know what a
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -43,9 +44,16 @@ class FileStore:
         versions = [int(workspace.metadata.resource_version) for workspace in self._objects.values()]
         # Versions only grow, also over a restart, because browsers resume from them.
         self._version = max([*versions, int(self._now().timestamp() * 1000)])
+        self.away = ""  # files are always there
+
+    async def turned(self) -> None:
+        await asyncio.Event().wait()
 
     async def get(self, name: str) -> Workspace | None:
         return self._objects.get(name)
+
+    async def look(self, name: str) -> Workspace | None:
+        return await self.get(name)
 
     async def list(self) -> list[Workspace]:
         return [self._objects[name] for name in sorted(self._objects)]
@@ -57,6 +65,9 @@ class FileStore:
             workspace.metadata, uid=str(uuid.uuid4()), generation=1, creation_timestamp=self._now()
         )
         return await self._write(replace(workspace, metadata=metadata, status=Status()))
+
+    async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
+        return tuple(other for other in await self.list() if other.name != workspace.name)
 
     async def update(self, workspace: Workspace) -> Workspace:
         present = self._present(workspace)

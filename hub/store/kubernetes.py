@@ -6,6 +6,7 @@ write is in it at once. Nothing here may touch anything but Workspace objects.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,6 +25,9 @@ from hub.store.news import News
 
 log = logging.getLogger("podium.store")
 
+AWAY = ("The cluster does not answer at the moment.", "What runs goes on; changes have to wait.")
+LAG = 2.0
+"""Seconds to wait for the watch to tell of what was written; it takes some milliseconds."""
 GROUP, VERSION, PLURAL = "podium.hub", "v1", "workspaces"
 
 
@@ -65,6 +69,9 @@ class KubernetesStore:
         self._objects: dict[str, Workspace] = {}
         self._unreadable: dict[str, str] = {}
         self._removed: dict[str, int] = {}
+        self._born: dict[str, int] = {}
+        """The uid of each object that the watch told of to the resource version that it began with."""
+        self._expected: dict[str, asyncio.Event] = {}
         self._news = News()
         self._informer = Informer(api, self.path, _Resource, "", self._moved)
 
@@ -72,11 +79,22 @@ class KubernetesStore:
         """Keep the copy until cancelled."""
         await self._informer.run()
 
+    @property
+    def away(self) -> str:
+        return " ".join(AWAY) if self._informer.contact.lost else ""
+
+    async def turned(self) -> None:
+        await self._informer.contact.turned()
+
     async def get(self, name: str) -> Workspace | None:
         await self._informer.synced.wait()
         if name in self._unreadable:
             raise Unavailable(f"The object of {name} cannot be read: {self._unreadable[name]}")
         return self._objects.get(name)
+
+    async def look(self, name: str) -> Workspace | None:
+        await self._refresh(name)
+        return await self.get(name)
 
     async def list(self) -> list[Workspace]:
         await self._informer.synced.wait()
@@ -102,6 +120,19 @@ class KubernetesStore:
                 "The cluster has no place for workspaces.", "Tell the operator to run `podium doctor`."
             ) from None
 
+    async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
+        own, made = workspace.metadata.uid, int(workspace.metadata.resource_version)
+        if own not in self._born:
+            # A watch keeps the order: once it tells of this one, nothing earlier is missing.
+            came = self._expected.setdefault(own, asyncio.Event())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAG):
+                    await came.wait()
+            self._expected.pop(own, None)
+        born = {w.name: self._born.get(w.metadata.uid, made + 1) for w in self._objects.values()}
+        earlier = [name for name in born if born[name] <= made and name != workspace.name]
+        return tuple(self._objects[name] for name in sorted(earlier, key=born.__getitem__))
+
     async def update(self, workspace: Workspace) -> Workspace:
         metadata = workspace.metadata
         changes = {
@@ -126,7 +157,7 @@ class KubernetesStore:
         return await self._write("PUT", f"{self.path}/{workspace.name}/status", workspace.name, body)
 
     async def delete(self, name: str) -> None:
-        with _plainly(name):
+        with self._plainly(name):
             answer = await self._api.call("DELETE", f"{self.path}/{name}")
         present = self._objects.get(name)
         if answer.get("kind") == "Workspace":
@@ -143,7 +174,7 @@ class KubernetesStore:
         self, method: str, path: str, name: str, body: object, content_type: str = "application/json"
     ) -> Workspace:
         try:
-            with _plainly(name):
+            with self._plainly(name):
                 answer = await self._api.call(method, path, body, content_type=content_type)
         except Conflict:
             await self._refresh(name)
@@ -155,16 +186,31 @@ class KubernetesStore:
 
     async def _refresh(self, name: str) -> None:
         """Look at an object that turned out to be another than we know, before the watch tells of it."""
-        with contextlib.suppress(NotFound), _plainly(name):
+        with contextlib.suppress(NotFound), self._plainly(name):
             self._take(_read(await self._api.call("GET", f"{self.path}/{name}")))
+
+    @contextlib.contextmanager
+    def _plainly(self, name: str) -> Iterator[None]:
+        """Say what goes wrong in the words that stores use."""
+        try:
+            with _refusals(name):
+                yield
+        except NOT_ANSWERING as error:
+            self._informer.doubt()
+            raise Unavailable(*AWAY) from error
 
     def _moved(self, before: _Resource | None, now: _Resource | None) -> None:
         """Take what the watch tells, which may be older than what a write was answered."""
         if now is not None:
+            uid = now.metadata.uid
+            self._born.setdefault(uid, int(now.metadata.resource_version))
+            if uid in self._expected:
+                self._expected[uid].set()
             self._take(now)
             return
         assert before is not None
         name = before.metadata.name
+        self._born.pop(before.metadata.uid, None)
         self._removed.pop(name, None)
         self._unreadable.pop(name, None)
         present = self._objects.get(name)
@@ -235,7 +281,7 @@ def _read(answer: object) -> _Resource:
 
 
 @contextlib.contextmanager
-def _plainly(name: str) -> Iterator[None]:
+def _refusals(name: str) -> Iterator[None]:
     """Say refusals in the words that stores use."""
     try:
         yield
@@ -249,5 +295,3 @@ def _plainly(name: str) -> Iterator[None]:
         if error.status in (400, 422):
             raise BadInput(error.message) from None
         raise Unavailable(f"The cluster refused: {error.message}", "Try again in a moment.") from error
-    except NOT_ANSWERING as error:
-        raise Unavailable("The cluster does not answer.", "Try again in a moment.") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -19,14 +19,17 @@ from hub import admission
 from hub.errors import BadInput, Conflict, NotFound, TooLarge, WrongContentType
 from hub.model import NAME, Workspace, plain_object
 from hub.profiles import Profile
-from hub.store.base import Event
-from hub.web.base import BaseHandler
+from hub.web.auth import Person
+from hub.web.base import BaseHandler, Site
+from hub.web.events import News, Notice
 from hub.web.openapi import document
 
 MOST_BYTES = 64 * 1024
 MOST_DEPTH = 20
 MOST_TRIES = 5
 KEEP_ALIVE = 15.0
+"""Seconds; a page that hears nothing for much longer takes its connection for dead."""
+MOST_DIGITS = 30
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 
 
@@ -96,24 +99,27 @@ class WorkspaceHandler(ApiHandler):
         self.write_json(await self.site.store.get(name) or workspace, 202)
 
 
-class EventsHandler(ApiHandler):
-    """Server-sent events of one workspace. Source: HTML Living Standard, section 9.2."""
+class StreamHandler(ApiHandler):
+    """Server-sent events. Source: HTML Living Standard, section 9.2."""
 
+    held = True
     _task: asyncio.Task[Any] | None = None
 
-    async def get(self, name: str) -> None:
-        """Send the object now and at each change; `Last-Event-ID` skips what was seen."""
-        await self.workspace(name)
+    async def stream(self, all_news: AsyncGenerator[News]) -> None:
+        """Send news as they come, until there are no more, or this process is about to end."""
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
-        seen = self.request.headers.get("Last-Event-ID", "")
         self._task = asyncio.current_task()
+        assert self._task is not None
         self.write("retry: 1000\n\n")
-        with contextlib.suppress(tornado.iostream.StreamClosedError, asyncio.CancelledError):
+        with (
+            contextlib.suppress(tornado.iostream.StreamClosedError, asyncio.CancelledError),
+            self.departure.told(self._task.cancel),
+        ):
             await self.flush()
-            async with contextlib.aclosing(self.site.watcher.follow(name, seen, KEEP_ALIVE)) as news:
-                async for event in news:
-                    self.write(message(event))
+            async with contextlib.aclosing(all_news):
+                async for news in all_news:
+                    self.write(message(news))
                     await self.flush()
 
     def on_connection_close(self) -> None:
@@ -122,13 +128,33 @@ class EventsHandler(ApiHandler):
             self._task.cancel()
 
 
-def message(event: Event | None) -> str:
-    """An event as it goes over the wire; None is a comment that keeps the connection open."""
-    if event is None:
-        return ": still here\n\n"
-    kind = "gone" if event.gone else "workspace"
-    data = msgspec.json.encode(event.workspace).decode()
-    return f"event: {kind}\nid: {event.workspace.metadata.resource_version}\ndata: {data}\n\n"
+class EventsHandler(StreamHandler):
+    """News of one workspace."""
+
+    async def get(self, name: str) -> None:
+        """Send the object now and at each change; `Last-Event-ID` skips what was seen."""
+        await self.workspace(name)
+        seen = self.request.headers.get("Last-Event-ID", "")
+        await self.stream(self.site.watcher.follow(name, seen[:MOST_DIGITS], KEEP_ALIVE))
+
+
+class NoticesHandler(StreamHandler):
+    """What everybody should know."""
+
+    async def get(self) -> None:
+        """Send a notice while changes have to wait."""
+        await self.stream(self.site.watcher.notices(KEEP_ALIVE))
+
+
+def message(news: News) -> str:
+    """News as they go over the wire; `alive` says when at the latest there will be more, in seconds."""
+    if news is None:
+        return f"event: alive\ndata: {KEEP_ALIVE:g}\n\n"
+    if isinstance(news, Notice):
+        return f"event: notice\ndata: {json.dumps(news.text)}\n\n"
+    kind = "gone" if news.gone else "workspace"
+    data = msgspec.json.encode(news.workspace).decode()
+    return f"event: {kind}\nid: {news.workspace.metadata.resource_version}\ndata: {data}\n\n"
 
 
 class ProfilesHandler(ApiHandler):
@@ -164,6 +190,9 @@ class NotFoundHandler(ApiHandler):
 async def launch(handler: BaseHandler, body: object) -> tuple[Workspace, bool]:
     """Launch a workspace for the person who asks, or find the one there is.
 
+    However many clicks reach however many processes at once, one workspace comes of them: a click that is
+    overtaken takes back what it made.
+
     Returns:
         The workspace, and whether it was made now.
     """
@@ -172,17 +201,32 @@ async def launch(handler: BaseHandler, body: object) -> tuple[Workspace, bool]:
     while True:
         name = admission.workspace_name(site.hub_key, person.name, attempt)
         wanted = admission.launch(body, site.profiles, person.name, name, now)
-        mine = [w for w in await site.store.list() if w.spec.owner == person.name and not w.deleting]
-        for workspace in mine:
+        for workspace in _live(await site.store.list(), person):
             if workspace.status.phase != "Failed":
                 return workspace, False
-            await site.store.delete(workspace.name)
-        if await site.store.get(name) is None:
-            # Another click may be faster: then there is one of that name, to be found in the next round.
-            with contextlib.suppress(Conflict):
-                return await site.store.create(wanted), True
-        else:
+            await _end(site, workspace)
+        if await site.store.get(name) is not None:
             attempt += 1
+            continue
+        try:
+            made = await site.store.create(wanted)
+        except Conflict:
+            continue  # another click was faster: now there is one of that name
+        # Both found another name free when an older workspace ended in between.
+        rivals = [w for w in _live(await site.store.before(made), person) if w.status.phase != "Failed"]
+        if not rivals:
+            return made, True
+        await _end(site, made)
+        return rivals[0], False
+
+
+def _live(workspaces: Iterable[Workspace], person: Person) -> list[Workspace]:
+    return [w for w in workspaces if w.spec.owner == person.name and not w.deleting]
+
+
+async def _end(site: Site, workspace: Workspace) -> None:
+    with contextlib.suppress(NotFound):  # another click was faster
+        await site.store.delete(workspace.name)
 
 
 def profile_object(profile: Profile, unavailable: Mapping[str, str]) -> dict[str, Any]:
@@ -223,6 +267,7 @@ ROUTES = [
     (r"/api/workspaces", WorkspacesHandler),
     (rf"/api/workspaces/({NAME})", WorkspaceHandler),
     (rf"/api/workspaces/({NAME})/events", EventsHandler),
+    (r"/api/events", NoticesHandler),
     (r"/api/profiles", ProfilesHandler),
     (r"/api/openapi\.json", OpenAPIHandler),
     (r"/api/.*", NotFoundHandler),

@@ -8,12 +8,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import os
 import secrets
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 
@@ -142,18 +140,3 @@ def derive(hub_key: bytes, purpose: str) -> str:
     """A secret of the hub itself, 52 lower-case letters and digits long."""
     digest = hmac.new(hub_key, f"hub/{purpose}".encode(), hashlib.sha256).digest()
     return base64.b32encode(digest).decode().rstrip("=").lower()
-
-
-def host_allowed(host: str) -> bool:
-    """Whether a Host header names this machine; any other name was led here (DNS rebinding)."""
-    try:
-        parts = urlsplit(f"//{host}")
-        name, _ = parts.hostname or "", parts.port  # a port that is no number raises, too
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def origin_allowed(origin: str | None, host: str) -> bool:
-    """Whether a request with this Origin header comes from a page of this hub, or from no page at all."""
-    return origin is None or origin == f"http://{host}"

@@ -8,23 +8,31 @@ from __future__ import annotations
 import http
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import aiohttp
 import msgspec
 import tornado.web
 
+from hub import admission
 from hub.errors import Forbidden, NotFound, PodiumError, Unauthorized
+from hub.health import Health
+from hub.logs import REQUEST, REQUEST_HEADER, request_id
+from hub.metrics import Figures, WebMetrics
 from hub.model import Workspace
 from hub.profiles import Profile
 from hub.store.base import Store
-from hub.web.auth import SESSION_COOKIE, Person, SignIn, host_allowed, origin_allowed
+from hub.web.address import PublicAddress
+from hub.web.auth import SESSION_COOKIE, Person, SignIn
+from hub.web.departure import Departure
 from hub.web.events import Watcher
 
 log = logging.getLogger("podium.web")
 
+RETRY_AFTER = "5"
 SAFE = ("GET", "HEAD", "OPTIONS")
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -41,11 +49,14 @@ class Site:
         profiles: the menu.
         unavailable: frameworks that cannot run here, with the reason.
         sign_in: who is who.
+        address: by which names the hub may be asked.
         hub_key: the secret that all others are derived from.
         session: for relayed requests; it must leave bodies as they are.
         own_port: whether a port of this machine is listened on by the owner alone; None where pods have
             addresses of their own.
         kept: a sentence on what becomes of files after a stop.
+        metrics: what is counted of requests, beside the process's other figures.
+        health: what probes are told.
     """
 
     store: Store
@@ -53,10 +64,13 @@ class Site:
     profiles: Mapping[str, Profile]
     unavailable: Mapping[str, str]
     sign_in: SignIn
+    address: PublicAddress
     hub_key: bytes
     session: aiohttp.ClientSession
     own_port: Callable[[int], bool] | None
     kept: str
+    metrics: WebMetrics = field(default_factory=lambda: WebMetrics(Figures()))
+    health: Health = field(default_factory=Health)
 
 
 class BaseHandler(tornado.web.RequestHandler):
@@ -66,6 +80,8 @@ class BaseHandler(tornado.web.RequestHandler):
     """Whether nobody has to be signed in."""
     cross_site = False
     """Whether a request may come from a page of another origin; only what carries its own secret may."""
+    held = False
+    """Whether an answer lasts for as long as somebody listens."""
 
     current_user: Person | None
 
@@ -75,6 +91,18 @@ class BaseHandler(tornado.web.RequestHandler):
         site = self.settings["site"]
         assert isinstance(site, Site)
         return site
+
+    @property
+    def departure(self) -> Departure:
+        """Whether this process is about to end, which endless answers have to hear of."""
+        departure = self.settings["departure"]
+        assert isinstance(departure, Departure)
+        return departure
+
+    @cached_property
+    def request_id(self) -> str:
+        """What tells this request from others, here and wherever it is passed on to."""
+        return request_id(self.request.headers.get(REQUEST_HEADER, ""))
 
     @property
     def person(self) -> Person:
@@ -96,9 +124,11 @@ class BaseHandler(tornado.web.RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
+        self.set_header(REQUEST_HEADER, self.request_id)
         self.clear_header("Server")
 
     def prepare(self) -> None:
+        REQUEST.set(self.request_id)
         self.check_sender()
         if not self.anybody:
             _ = self.person
@@ -106,11 +136,12 @@ class BaseHandler(tornado.web.RequestHandler):
     def check_sender(self) -> None:
         """Refuse what was led here by another name, or sent by a page of another origin."""
         host = self.request.headers.get("Host", "")
-        if not host_allowed(host):
-            raise Forbidden("This hub answers only to 127.0.0.1 and localhost.", "Check the address.")
+        address = self.site.address
+        if not address.host_allowed(host):
+            raise Forbidden(f"This hub answers only to {address.names}.", "Check the address.")
         if self.request.method in SAFE and not self.is_websocket:
             return
-        if not self.cross_site and not origin_allowed(self.request.headers.get("Origin"), host):
+        if not self.cross_site and not address.origin_allowed(self.request.headers.get("Origin"), host):
             raise Forbidden("The request comes from another site.")
 
     @property
@@ -126,6 +157,10 @@ class BaseHandler(tornado.web.RequestHandler):
     async def workspace(self, name: str) -> Workspace:
         """A workspace of the person who asks. Raises NotFound, also for one of somebody else."""
         workspace = await self.site.store.get(name)
+        if workspace is None and name in admission.names(self.site.hub_key, self.person.name):
+            # Another process may have made it a moment ago. Only for names of one's own is the store asked
+            # to look, so that nobody can make it work by trying names.
+            workspace = await self.site.store.look(name)
         if workspace is None or workspace.spec.owner != self.person.name:
             raise NotFound(f"There is no workspace {name}.", "It may have ended. Launch a new one.")
         return workspace
@@ -155,7 +190,13 @@ class BaseHandler(tornado.web.RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = self.problem(status_code, (kwargs.get("exc_info") or (None, None))[1])
+        self.say_when(error)
         self.write_json(error.body(), error.status)
+
+    def say_when(self, error: PodiumError) -> None:
+        """Tell programs when to try again, where that may help. Source: RFC 9110, section 10.2.3."""
+        if error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            self.set_header("Retry-After", RETRY_AFTER)
 
     def write_json(self, value: object, status: int = 200) -> None:
         """Answer with JSON."""

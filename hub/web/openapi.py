@@ -56,6 +56,7 @@ ERRORS = {
     "409": "The workspace is ending or its launch failed.",
     "413": "The body is too large.",
     "415": "The body is not declared as JSON.",
+    "503": "The cluster does not answer, and the change has to wait; Retry-After says how long at least.",
 }
 
 
@@ -90,7 +91,7 @@ def document() -> dict[str, Any]:
                 "post": _operation(
                     "Launch a workspace; somebody who has one gets that one.",
                     {**one, "201": _answer("The new workspace.", ref["Workspace"])},
-                    *(400, 401, 413, 415),
+                    *(400, 401, 413, 415, 503),
                     body=ref["Launch"],
                 ),
             },
@@ -100,14 +101,13 @@ def document() -> dict[str, Any]:
                 "patch": _operation(
                     "Change a workspace by a JSON merge patch: scale it, extend it, add or remove a cluster.",
                     one,
-                    *(400, 401, 404, 409, 413, 415),
+                    *(400, 401, 404, 409, 413, 415, 503),
                     body=_merge_patch(components["Changes"]),
                 ),
                 "delete": _operation(
                     "Stop a workspace.",
                     {"202": _answer("The workspace, ending.", ref["Workspace"])},
-                    401,
-                    404,
+                    *(401, 404, 503),
                 ),
             },
             "/api/workspaces/{name}/events": {
@@ -116,6 +116,13 @@ def document() -> dict[str, Any]:
                     "Follow a workspace by server-sent events.",
                     {"200": {"description": "The stream.", "content": {"text/event-stream": {}}}},
                     *(401, 404),
+                ),
+            },
+            "/api/events": {
+                "get": _operation(
+                    "Follow, by server-sent events, what everybody should know: that changes have to wait.",
+                    {"200": {"description": "The stream.", "content": {"text/event-stream": {}}}},
+                    401,
                 ),
             },
             "/api/profiles": {

@@ -7,6 +7,7 @@ may change a workspace other than by what `api.py` offers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ import tornado.web
 from hub.clusters import CLUSTERS
 from hub.desired import context
 from hub.errors import NotFound, Unauthorized
+from hub.logs import REQUEST
 from hub.model import NAME, Workspace
 from hub.notebook import COOKIE
 from hub.profiles import Profile
@@ -28,6 +30,7 @@ class PageHandler(BaseHandler):
     """A handler that answers with HTML, and leads to the sign-in page who is not signed in."""
 
     def prepare(self) -> None:
+        REQUEST.set(self.request_id)
         self.check_sender()
         if self.current_user is None and not self.anybody:
             # The account is only asked for here, where a person opens a page, never for the API.
@@ -39,8 +42,15 @@ class PageHandler(BaseHandler):
     def sign_in(self, person: Person) -> None:
         """Remember who this browser belongs to."""
         self.current_user = person
+        secure = self.site.address.secure
         self.set_signed_cookie(
-            SESSION_COOKIE, person.name, expires_days=30, httponly=True, samesite="Lax", path="/"
+            SESSION_COOKIE,
+            person.name,
+            expires_days=30,
+            httponly=True,
+            samesite="Lax",
+            path="/",
+            secure=secure,
         )
 
     def page(self, template: str, **values: Any) -> None:
@@ -51,6 +61,7 @@ class PageHandler(BaseHandler):
             xsrf=self.xsrf_token.decode(),
             person=self.current_user.name if self.current_user else "",
             now=self.now().isoformat(),
+            notice=self.site.store.away,
             static=self.static_url,
             **values,
         )
@@ -61,6 +72,7 @@ class PageHandler(BaseHandler):
             self.redirect(f"/sign-in?next={quote(self.request.uri or '/')}")
             return
         self.set_status(error.status)
+        self.say_when(error)
         self.page("error.html", status=error.status, message=error.message, hint=error.hint)
 
 
@@ -112,7 +124,8 @@ class OpenHandler(PageHandler):
             self.redirect(f"/workspaces/{name}?launched=1")
             return
         keys = context(workspace, self.site.hub_key).keys
-        self.set_cookie(COOKIE, keys.token("notebook"), path=f"/{name}/", httponly=True, samesite="Lax")
+        cookie, secure = keys.token("notebook"), self.site.address.secure
+        self.set_cookie(COOKIE, cookie, path=f"/{name}/", httponly=True, samesite="Lax", secure=secure)
         self.redirect(inside(self.get_query_argument("next", ""), f"/{name}/"))
 
 
@@ -170,16 +183,6 @@ class MissingHandler(PageHandler):
     put = patch = delete = post
 
 
-class HealthHandler(BaseHandler):
-    """Whether the process answers."""
-
-    anybody = True
-
-    async def get(self) -> None:
-        """Say so."""
-        self.write_json({"status": "ok"})
-
-
 class StaticHandler(tornado.web.StaticFileHandler):
     """Styles and scripts."""
 
@@ -188,6 +191,11 @@ class StaticHandler(tornado.web.StaticFileHandler):
             return super().validate_absolute_path(root, absolute_path)
         except ValueError:
             raise tornado.web.HTTPError(404) from None
+
+    def get_cache_time(self, path: str, modified: datetime | None, mime_type: str) -> int:
+        # During an upgrade a page of one version may ask the other, whose answer must not be kept.
+        meant = self.get_query_argument("v", "") == self.get_version(self.settings, path)
+        return super().get_cache_time(path, modified, mime_type) if meant else 0
 
     def set_extra_headers(self, path: str) -> None:
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -219,5 +227,4 @@ ROUTES = [
     (rf"/workspaces/({NAME})/open", OpenHandler),
     (r"/sign-in", SignInHandler),
     (r"/sign-out", SignOutHandler),
-    (r"/(?:healthz|readyz)", HealthHandler),
 ]

@@ -25,6 +25,7 @@ from hub import notebook
 from hub.clusters import CLUSTERS
 from hub.desired import context
 from hub.errors import NotFound, Unavailable
+from hub.logs import REQUEST_HEADER
 from hub.model import FRAMEWORKS, NAME, Workspace
 from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE
 from hub.web.pages import PageHandler
@@ -36,12 +37,14 @@ HOP_BY_HOP = frozenset(
     }
 )
 """Source: RFC 9110, section 7.6.1."""
-NOT_SENT = HOP_BY_HOP | {"host", "content-length", "authorization", "cookie"}
-NOT_RETURNED = HOP_BY_HOP | {"content-length", "set-cookie", "server", "date"}
+NOT_SENT = HOP_BY_HOP | {"host", "content-length", "authorization", "cookie", REQUEST_HEADER.lower()}
+NOT_RETURNED = HOP_BY_HOP | {"content-length", "set-cookie", "server", "date", REQUEST_HEADER.lower()}
 AS_SENT = ("Accept-Encoding", "Accept", "User-Agent", "Content-Type")
 """What the browser decides, or leaves out: bodies are passed on as they are, compressed or not."""
 OWN_COOKIES = (SESSION_COOKIE, XSRF_COOKIE, notebook.COOKIE)
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=300)
+GOING_AWAY = 1001
+"""Source: RFC 6455, section 7.4.1."""
 MOST_MESSAGE = 16 * 2**20
 
 
@@ -66,10 +69,12 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
     _upstream: aiohttp.ClientWebSocketResponse | None = None
     _pump: asyncio.Task[None] | None = None
     _task: asyncio.Task[Any] | None = None
+    _told: contextlib.ExitStack | None = None
 
     def set_default_headers(self) -> None:
         # What is relayed has its own rules on caching and content; only this is ours to say.
         self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header(REQUEST_HEADER, self.request_id)
         self.clear_header("Server")
         self.clear_header("Content-Type")
 
@@ -188,6 +193,7 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
             headers["Cookie"] = cookies
         headers["Host"] = self.request.host
         headers["X-Forwarded-Prefix"] = target.prefix
+        headers[REQUEST_HEADER] = self.request_id
         return {**headers, **target.headers}
 
     # WebSockets
@@ -221,6 +227,8 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
 
     def open(self, *args: str, **kwargs: str) -> None:
         self._pump = asyncio.create_task(self._send_down())
+        self._told = contextlib.ExitStack()
+        self._told.enter_context(self.departure.told(lambda: self.close(GOING_AWAY)))
 
     async def _send_down(self) -> None:
         assert self._upstream is not None
@@ -239,6 +247,8 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
                 await self._upstream.send_bytes(message)
 
     def on_close(self) -> None:
+        if self._told is not None:
+            self._told.close()
         if self._upstream is not None:
             closing = asyncio.create_task(self._upstream.close(code=self.close_code or 1000))
             self.settings["background"].add(closing)

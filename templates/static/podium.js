@@ -2,23 +2,11 @@
    that the event stream brings. All text goes in by textContent. */
 
 // By the page's own link, whose address changes with the content, so that old and new never meet in a cache.
-const { cluster, face, stretch, view } = await import(document.querySelector('link[rel=modulepreload]').href);
-
-const find = (selector, within = document) => within.querySelector(selector);
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-const meta = (name) => find(`meta[name=${name}]`).content;
-const announce = (text) => write(find('#announcer'), text);
-
-/** Write only what differs, so that live regions speak once. */
-function write(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
-}
-
-/** Text that is hidden while it is empty. */
-function writeNote(element, text) {
-  write(element, text);
-  if (element) element.hidden = !text;
-}
+const module = (name) => import(document.querySelector(`link[data-module=${name}]`).href);
+const { cluster, face, stretch, view } = await module('view');
+const {
+  ELSEWHERE, all, announce, api, find, follow, meta, notice, patience, pause, reachable, write, writeNote,
+} = await module('wire');
 
 /** As many children as items, each filled from its own. */
 function fillList(list, items, tag, fill) {
@@ -66,22 +54,7 @@ function render(shown, scales) {
   write(find('pre', log), shown.log.join('\n'));
 }
 
-/* ---- Talking to Podium ---- */
-
-/** One request to the API. Throws `{status, message, hint}`. */
-async function api(method, path, body) {
-  const headers = { 'X-XSRFToken': meta('xsrf'), ...(body && { 'Content-Type': 'application/json' }) };
-  let answer;
-  try {
-    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-  } catch {
-    throw { status: 0, message: 'Podium does not answer.', hint: 'It may be restarting; try again in a moment.' };
-  }
-  const content = await answer.json().catch(() => ({}));
-  if (answer.ok) return content;
-  if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
-  throw { status: answer.status, message: `Podium could not do this (${answer.status}).`, ...content.error };
-}
+/* ---- What people do ---- */
 
 /** Work for a button or a field: marks it busy, and tells next to it what goes wrong. True when all went well. */
 async function attempt(origin, work) {
@@ -98,40 +71,6 @@ async function attempt(origin, work) {
     origin.removeAttribute('aria-busy');
   }
 }
-
-/** Follow a workspace by server-sent events, through every kind of lost connection. */
-function follow(address, changed, gone, mayRest) {
-  let [wait, timer, source] = [500];
-  const connect = () => {
-    source = new EventSource(`${address}/events`);
-    source.onopen = () => { wait = 500; write(find('#connection'), ''); };
-    source.addEventListener('workspace', (event) => changed(JSON.parse(event.data)));
-    source.addEventListener('gone', () => { source.close(); gone(); });
-    source.onerror = () => {
-      write(find('#connection'), 'Reconnecting…');
-      // The browser tries again by itself, but gives up when the answer is an error, such as a proxy's 503.
-      if (source.readyState === EventSource.CLOSED) timer = setTimeout(again, wait);
-    };
-  };
-  const again = async () => {
-    clearTimeout(timer);
-    wait = Math.min(wait * 2, 10000);
-    try {
-      changed(await api('GET', address));
-    } catch (error) {
-      if (error.status === 404) return gone();
-    }
-    connect();
-  };
-  connect();
-  // Browsers allow few connections to one host: a hidden tab with nothing under way lets its own go.
-  document.addEventListener('visibilitychange', () => {
-    if (document.hidden && mayRest()) source.close();
-    else if (!document.hidden && source.readyState === EventSource.CLOSED) again();
-  });
-}
-
-/* ---- What people do ---- */
 
 /** Slider and number field of one cluster; live updates never move what a hand is on. */
 function scaleControl(card, send, current) {
@@ -194,8 +133,19 @@ async function copy(button) {
 }
 
 async function launchProfile(profile) {
-  const made = await api('POST', '/api/workspaces', { spec: { profile } });
-  location.assign(`/workspaces/${made.metadata.name}?launched=1`);
+  for (let attempts = 0; ; attempts += 1) {
+    try {
+      // However often it is asked for, one workspace comes of it.
+      const { metadata: { name } } = await api('POST', '/api/workspaces', { spec: { profile } });
+      const page = `/workspaces/${name}?launched=1`;
+      await reachable(page);
+      location.assign(page);
+      return;
+    } catch (error) {
+      if (error.code || !ELSEWHERE.includes(error.status) || attempts === 4) throw error;
+      await pause(patience(attempts));
+    }
+  }
 }
 
 function startLaunchPage(form) {
@@ -208,6 +158,7 @@ function startLaunchPage(form) {
     if (launched) button.setAttribute('aria-busy', 'true');
     else write(label, 'Launch cluster');
   });
+  follow('/api/events', {}, null, () => true);
 }
 
 function startWorkspacePage(workspace) {
@@ -217,9 +168,9 @@ function startWorkspacePage(workspace) {
   const now = () => Date.now() + Date.parse(meta('now')) - arrived;
   const starting = () => ['Queued', 'Starting'].includes(face(workspace));
   let openWhenReady = find('#main').dataset.page === 'workspace' && (starting() || /\blaunched=1\b/.test(location.search));
-  let [leaving, news] = [false, null];
+  let [leaving, opening, news] = [false, false, null];
 
-  const end = async () => changed(await api('DELETE', address));
+  const stopIt = async () => changed(await api('DELETE', address));
   const patch = async (spec) => changed(await api('PATCH', address, { spec }));
   const cardOf = (element) => element.closest('[data-framework]');
   const scales = new Map(all('.scale').map((element) => {
@@ -239,19 +190,37 @@ function startWorkspacePage(workspace) {
     return shown.phase;
   }
 
-  function leave(where) {
+  async function leave(where) {
     leaving = true;
+    await reachable(where);
     location.replace(where);
   }
 
+  /** Go to the notebook once it answers there; its own API tells, with the cookie that the door gives. */
+  async function openNotebook() {
+    const [door, proof] = [`/workspaces/${name}/open`, `/${name}/api`];
+    for (let attempts = 0; openWhenReady && !leaving; attempts += 1) {
+      const answer = await reachable(`${door}?next=${proof}`, () => openWhenReady && !leaving);
+      if (answer?.ok && new URL(answer.url).pathname === proof) {
+        leaving = true;
+        location.replace(door);
+        return;
+      }
+      await pause(patience(attempts));
+    }
+  }
+
   function changed(next) {
-    if (leaving || next.metadata.generation < workspace.metadata.generation) return; // overtaken by a newer answer
+    const [was, is] = [workspace.metadata, next.metadata];
+    // Overtaken by a newer answer, or told by a program that has yet to hear of it.
+    if (leaving || (was.uid === is.uid && Number(is.resourceVersion) < Number(was.resourceVersion))) return;
     workspace = next;
     const phase = show();
     if (phase === 'Failed' || phase === 'Stopping') openWhenReady = false;
-    if (phase !== 'Ready' || !openWhenReady) return;
+    if (phase !== 'Ready' || !openWhenReady || opening) return;
+    opening = true;
     write(find('[data-text=message]'), 'Opening the notebook…');
-    leave(`/workspaces/${name}/open`);
+    openNotebook().finally(() => { opening = false; });
   }
 
   function gone() {
@@ -277,9 +246,9 @@ function startWorkspacePage(workspace) {
       find('[data-action=add]', cardOf(button)).focus();
     },
     async stop() {
-      if (await confirmed(find('#stop-dialog'))) await end();
+      if (await confirmed(find('#stop-dialog'))) await stopIt();
     },
-    dismiss: end,
+    dismiss: stopIt,
     async retry() {
       leaving = true; // the failed workspace goes then, and that must not lead to the home page
       await launchProfile(workspace.spec.profile).catch((error) => { leaving = false; throw error; });
@@ -291,15 +260,29 @@ function startWorkspacePage(workspace) {
   });
 
   function tick() {
-    if (!leaving) show();
+    if (!leaving && !opening) show();
     setTimeout(tick, starting() ? 100 : 1000);
   }
   changed(workspace);
   tick();
-  follow(address, changed, gone, () => workspace.status.phase === 'Ready');
+  const end = () => { gone(); return 'end'; };
+  const look = async () => {
+    try {
+      changed(await api('GET', address));
+    } catch (error) {
+      if (error.code !== 'not-found') return true;
+      gone();
+      return false;
+    }
+    return true;
+  };
+  follow(`${address}/events`, { workspace: changed, gone: end }, look, () => workspace.status.phase === 'Ready');
 }
 
 // A page that the browser kept for its Back button shows a state long past.
-addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+addEventListener('pageshow', async (event) => {
+  if (event.persisted && await reachable(location.href)) location.reload();
+});
+if (!find('#notice').hidden) notice(find('#notice').textContent);
 if (find('#workspace')) startWorkspacePage(JSON.parse(find('#workspace').textContent));
 if (find('#launch')) startLaunchPage(find('#launch'));

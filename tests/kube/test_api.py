@@ -47,6 +47,50 @@ class TestACall:
         assert await call == b"no json\n"
 
 
+class TestWhatIsCounted:
+    @pytest.fixture
+    def counted(self, api):
+        """Method and status of each request."""
+        counted = []
+
+        def asked(method, code, seconds):
+            assert 0 <= seconds < 60
+            counted.append((method, code))
+
+        api.asked = asked
+        return counted
+
+    async def test_every_request_with_what_it_was_answered(self, api, server, counted):
+        call = asyncio.create_task(api.call("GET", PODS))
+        (await server.asked()).refuse(429, "TooManyRequests", "later", Retry_After="0")
+        (await server.asked()).answer({})
+        await call
+        call = asyncio.create_task(api.call("POST", PODS, {}))
+        (await server.asked()).refuse(409, "Conflict", "it was changed")
+        with pytest.raises(ApiError):
+            await call
+        assert counted == [("GET", "429"), ("GET", "200"), ("POST", "409")]
+
+    async def test_one_without_an_answer(self, api, server, counted):
+        call = asyncio.create_task(api.call("DELETE", PODS))
+        (await server.asked()).hang_up()
+        with pytest.raises(module.NOT_ANSWERING):
+            await call
+        assert counted == [("DELETE", "none")]
+
+    async def test_a_watch_when_it_begins(self, api, server, counted):
+        async def watch():
+            async with api.stream(PODS, {"watch": "1"}, module.JSON, 60) as content:
+                await content.readany()
+
+        watching = asyncio.create_task(watch())
+        asked = await server.asked()
+        await asked.say({"type": "ADDED"})
+        await watching
+        assert counted == [("GET", "200")]
+        asked.end()
+
+
 class TestARefusal:
     @pytest.mark.parametrize(
         ("body", "reason", "message"),

@@ -36,6 +36,11 @@ class Between:
         """What is answered although the API server carried the request out."""
         self.watched: list[str] = []
         """The paths of the watches that were begun."""
+        self.asked: list[str] = []
+        """Method and path of every other request."""
+        self.flowing = asyncio.Event()
+        """While it is not set, what watches tell comes late."""
+        self.flowing.set()
         self._watching: set[asyncio.Task[object]] = set()
         self._silent: set[asyncio.Task[object]] = set()
 
@@ -65,6 +70,8 @@ class Between:
             task.cancel()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            self.asked.append(f"{request.method} {request.path}")
         own = self.fault(request)
         if own is not None:
             return own
@@ -91,6 +98,7 @@ class Between:
         async for chunk in given.content.iter_any():
             if task in self._silent:
                 await asyncio.Event().wait()
+            await self.flowing.wait()
             await answer.write(chunk)
         return answer
 

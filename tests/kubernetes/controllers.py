@@ -17,8 +17,11 @@ from yarl import URL
 
 from hub.backends.kubernetes.backend import KubernetesBackend
 from hub.controller import Controller
+from hub.edges import Edges
 from hub.kube.api import Api
 from hub.kube.lease import Lease
+from hub.kube.recorder import Recorder
+from hub.metrics import ControllerMetrics, Figures, KubernetesMetrics, Room
 from hub.probe import Probe
 from hub.workqueue import WorkQueue
 from tests.builders import HUB_KEY
@@ -74,6 +77,8 @@ class RunningController:
     def __init__(self, hub: HubInCluster, api: Wire, port: int, lease: Mapping[str, float]) -> None:
         self.api = api
         self.api.hub = hub
+        self.figures = Figures()
+        self.api.asked = KubernetesMetrics(self.figures).asked
         self.store = hub.make_store(api)
         self.backend = KubernetesBackend(api, hub.release)
         self.queue = WorkQueue()
@@ -81,8 +86,12 @@ class RunningController:
         reached = cast(aiohttp.ClientSession, Rewriting(self._session, hub.routes, port))
         self._probe = Probe(reached, self.queue.add, PUBLIC)
         self._proxy = Proxy(hub.routes)
+        edges = Edges(self.store, self.backend, self._proxy, self._probe)
+        self._recorder = Recorder(api, hub.namespace)
+        told, metrics = self._recorder.reported, ControllerMetrics(self.figures)
+        Room(self.figures, metrics, self.store, self.queue, self._proxy)
         self.controller = Controller(
-            self.store, self.backend, self._proxy, self._probe, self.queue, HUB_KEY, profiles=hub.profiles
+            edges, self.queue, HUB_KEY, profiles=hub.profiles, metrics=metrics, reported=told
         )
         act: Callable[[], Coroutine[Any, Any, None]] = self.controller.run
         if lease:
@@ -101,6 +110,7 @@ class RunningController:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.store.run())
             tasks.create_task(self.backend.run())
+            tasks.create_task(self._recorder.run())
             tasks.create_task(act())
 
     async def end(self) -> None:
@@ -119,6 +129,16 @@ class Proxy(MemoryProxy):
     """A proxy's routes, of which is known whether every workspace had its turn."""
 
     whole = False
+
+    @property
+    def wanted(self) -> Mapping[str, str]:
+        """As a keeper of real proxies tells it."""
+        return self.table
+
+    @property
+    def present(self) -> Mapping[str, int]:
+        """The same, of the one proxy that there is."""
+        return {PUBLIC: len(self.table)}
 
     def complete(self) -> None:
         super().complete()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import tornado.httpserver
 import tornado.netutil
 import tornado.web
 from multidict import CIMultiDict
@@ -25,11 +24,11 @@ from hub.keys import Keys
 from hub.model import Status, Workspace
 from hub.profiles import read_profiles
 from hub.store.files import FileStore
+from hub.web.address import PublicAddress
 from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE, LocalSignIn, Person
 from hub.web.base import Site
 from hub.web.events import Watcher
-from hub.web.server import make_application
-from hub.wiring import MOST_BODY
+from hub.web.server import Server
 from tests.builders import HUB_KEY, make_workspace
 from tests.waiting import PATIENCE, until
 from tests.web.upstream import Upstream, listening
@@ -40,6 +39,7 @@ TOKEN = "token-of-the-api-0123456789"
 CODE = "abcdefghijklmnop"
 COOKIE_SECRET = "secret-of-the-cookies-0123456789"
 XSRF = f"2|00000000|{'5e' * 16}|1700000000"
+LOCAL = PublicAddress(local=True)
 MINE, THEIRS = "cluster-mine00", "cluster-theirs"
 PROFILES: dict[str, object] = {
     "workshop": {"title": "Workshop", "clusters": {"dask": {}, "ipyparallel": {}}, "max_workers": 8},
@@ -94,7 +94,7 @@ class Web:
     upstream: Upstream
     browser: aiohttp.ClientSession
     own_ports: set[int]
-    server: tornado.httpserver.HTTPServer
+    server: Server
 
     @property
     def followers(self) -> int:
@@ -213,8 +213,7 @@ class Web:
 
     async def cut(self) -> None:
         """Close every connection, and take no new one."""
-        self.server.stop()
-        await self.server.close_all_connections()
+        await self.server.close()
 
     async def everything(self) -> list[Workspace]:
         """All objects, to be compared with what there was before."""
@@ -246,7 +245,11 @@ def page_xsrf(page: Answer) -> str:
 
 @asynccontextmanager
 async def serving(
-    directory: Path, token: str = TOKEN, code: str = CODE, hub_key: bytes = HUB_KEY
+    directory: Path,
+    token: str = TOKEN,
+    code: str = CODE,
+    hub_key: bytes = HUB_KEY,
+    address: PublicAddress = LOCAL,
 ) -> AsyncIterator[Web]:
     """A web tier with an empty store in a directory, that serves while the context lasts."""
     async with contextlib.AsyncExitStack() as stack:
@@ -268,20 +271,19 @@ async def serving(
             profiles=read_profiles(PROFILES),
             unavailable={"spark": "Spark cannot run here. There is no Java."},
             sign_in=LocalSignIn(Person(PERSON), token, code, COOKIE_SECRET, public_port=port, web_port=port),
+            address=address,
             hub_key=hub_key,
             session=relayed,
             own_port=own_ports.__contains__,
             kept="Its home folder is kept.",
         )
-        application = make_application(site)
-        server = tornado.httpserver.HTTPServer(application, max_body_size=MOST_BODY)
-        server.add_sockets(sockets)
+        server = Server(site, sockets)
+        application = server.application
         watching = asyncio.create_task(watcher.run())
         try:
             yield Web(site, store, watcher, application, port, upstream, browser, own_ports, server)
         finally:
-            server.stop()
             await browser.close()
-            await server.close_all_connections()
+            await server.close()
             watching.cancel()
             await asyncio.gather(watching, *application.settings["background"], return_exceptions=True)

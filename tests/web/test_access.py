@@ -41,6 +41,7 @@ ROWS: dict[tuple[str, str], Row] = {
     (rf"/api/workspaces/({NAME})", "PATCH"): Row("/api/workspaces/{name}", 401, 200, send=SCALE),
     (rf"/api/workspaces/({NAME})", "DELETE"): Row("/api/workspaces/{name}", 401, 202),
     (rf"/api/workspaces/({NAME})/events", "GET"): Row("/api/workspaces/{name}/events", 401, 200),
+    ("/api/events", "GET"): Row("/api/events", 401, 200),
     ("/api/profiles", "GET"): Row("/api/profiles", 401, 200),
     (r"/api/openapi\.json", "GET"): Row("/api/openapi.json", 200, 200),
     ("/api/.*", "GET"): Row("/api/nothing", 404, 404),

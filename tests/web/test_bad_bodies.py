@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hub.web.api import MOST_BYTES
-from hub.wiring import MOST_BODY
+from hub.web.server import MOST_BODY
 from tests.web.refusing import CHANGES, LAUNCHES, LONG, THERE, named, refused, send, spec
 from tests.web.serving import MINE, XSRF, Web
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from hub.model import Workspace
 from hub.store.base import Event
 from hub.store.files import FileStore
 from hub.web import api
-from hub.web.events import Watcher
+from hub.web.events import News, Notice, Watcher
 from tests.builders import NAME, make_workspace
 from tests.waiting import PATIENCE, until
 from tests.web.serving import MINE, Web
 
-COMMENT = "comment"
+ALIVE = "alive"
+NOTHING = Notice("")
 
 
 @dataclass
@@ -31,18 +32,22 @@ class Stream:
 
     response: aiohttp.ClientResponse
     retry: str = ""
+    notices: list[str] = field(default_factory=list)
 
     async def next(self) -> tuple[str, str, Any]:
-        """The next event's kind, id and object; a comment is one too."""
+        """The next event's kind, id and object; notices are put aside."""
         block = (await asyncio.wait_for(self.response.content.readuntil(b"\n\n"), PATIENCE)).decode()
-        if block.startswith(":"):
-            return COMMENT, "", None
         fields = dict(line.split(": ", 1) for line in block.strip("\n").split("\n"))
         if "retry" in fields:
             self.retry = fields["retry"]
             return await self.next()
-        assert set(fields) == {"event", "id", "data"}
-        return fields["event"], fields["id"], json.loads(fields["data"])
+        if fields["event"] == "notice":
+            self.notices.append(json.loads(fields["data"]))
+            return await self.next()
+        assert set(fields) == {"event", "data"} | (
+            {"id"} if fields["event"] in ("workspace", "gone") else set()
+        )
+        return fields["event"], fields.get("id", ""), json.loads(fields["data"])
 
     async def ended(self) -> bool:
         """Whether the server ended it, with nothing more to say."""
@@ -159,10 +164,10 @@ class TestConnection:
         await web.add()
         async with stream(web) as events:
             assert (await events.next())[0] == "workspace"
-            assert (await events.next())[0] == COMMENT
-            assert (await events.next())[0] == COMMENT
+            assert (await events.next())[0] == ALIVE
+            assert (await events.next())[0] == ALIVE
             written = await web.report(message="news")
-            while (event := await events.next())[0] == COMMENT:
+            while (event := await events.next())[0] == ALIVE:
                 pass
             assert event[1] == version(written)
 
@@ -263,6 +268,7 @@ class TestWatcher:
         await self.write(watcher, "first")
         async with aclosing(watcher.follow(NAME, "", PATIENCE)) as news:
             assert message(await anext(news)) == "first"
+            assert await anext(news) == NOTHING
             for each in ("second", "third", "fourth"):
                 await self.told(watcher, await self.write(watcher, each))
             assert message(await anext(news)) == "fourth"
@@ -274,6 +280,7 @@ class TestWatcher:
         written = await self.write(watcher, "second")  # which the watcher has yet to hear of
         async with aclosing(watcher.follow(NAME, "", 0.05)) as news:
             assert message(await anext(news)) == "second"
+            assert await anext(news) == NOTHING
             await self.told(watcher, written)
             assert await anext(news) is None
 
@@ -281,6 +288,7 @@ class TestWatcher:
         await self.told(watcher, await self.write(watcher, "first"))
         written = await self.write(watcher, "second")
         async with aclosing(watcher.follow(NAME, version(written), 0.05)) as news:
+            assert await anext(news) == NOTHING
             assert await anext(news) is None
             await self.told(watcher, written)
             assert await anext(news) is None
@@ -298,14 +306,14 @@ class TestWatcher:
         assert watcher._followers == {}
 
 
-async def first(news: AsyncGenerator[Event | None]) -> str | None:
+async def first(news: AsyncGenerator[News]) -> str | None:
     """What a stream begins with: a kind, or None when it is over at once; a stream that only waits fails."""
     async for event in news:
-        assert event is not None
+        assert isinstance(event, Event)
         return "gone" if event.gone else "workspace"
     return None
 
 
-def message(event: Event | None) -> str:
-    assert event
+def message(event: News) -> str:
+    assert isinstance(event, Event)
     return event.workspace.status.message

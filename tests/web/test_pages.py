@@ -285,12 +285,3 @@ class TestPages:
                 token = re.search(r'name="_xsrf" value="([^"]+)"', form)
                 assert token
                 assert token[1] != XSRF  # masked anew for each page, so that compression leaks nothing
-
-    async def test_metrics_count_workspaces_and_workers(self, web: Web) -> None:
-        await web.add()
-        await web.report(clusters={"dask": ClusterStatus(workers=4, ready=3)})
-        lines = (await web.ask("GET", "/metrics")).text.splitlines()
-        assert 'podium_workspaces{phase="Ready"} 1.0' in lines
-        assert 'podium_workspaces{phase="Failed"} 0.0' in lines
-        assert 'podium_workers_desired{framework="dask"} 4.0' in lines
-        assert 'podium_workers_ready{framework="dask"} 3.0' in lines

@@ -50,6 +50,8 @@ class Upstream:
         body = await request.read()
         self._note(request, body)
         match last:
+            case "held":
+                await self._held()
             case "stream":
                 return await self._stream(request)
             case "broken":

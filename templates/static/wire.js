@@ -1,0 +1,156 @@
+/* How the pages talk to Podium, through every kind of lost connection, and what they say while it does not answer.
+   Nothing here may know what a workspace is. */
+
+export const find = (selector, within = document) => within.querySelector(selector);
+export const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+export const meta = (name) => find(`meta[name=${name}]`).content;
+export const announce = (text) => write(find('#announcer'), text);
+
+/** Write only what differs, so that live regions speak once. */
+export function write(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+/** Text that is hidden while it is empty. */
+export function writeNote(element, text) {
+  write(element, text);
+  if (element) element.hidden = !text;
+}
+
+const NO_ANSWER = { status: 0, message: 'Podium does not answer.', hint: 'It may be restarting; try again in a moment.' };
+export const ELSEWHERE = [0, 502, 503, 504]; // what a proxy says while the program behind it is away
+
+export const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+/** Milliseconds to wait before the nth attempt: longer each time, and for each page another, so that a hundred
+    pages that lost the same program do not come back as one. */
+export const patience = (attempts) => Math.min(250 * 2 ** attempts, 8000) * (0.5 + Math.random());
+
+/** One request to the API. Throws `{status, code, message, hint}`; the code is there when Podium itself said it. */
+export async function api(method, path, body) {
+  const headers = { 'X-XSRFToken': meta('xsrf'), ...(body && { 'Content-Type': 'application/json' }) };
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  } catch {
+    throw NO_ANSWER;
+  }
+  const content = await answer.json().catch(() => ({}));
+  if (answer.ok) return content;
+  if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  throw { ...NO_ANSWER, status: answer.status, ...content.error };
+}
+
+/** Wait until a page is there, for as long as it is wanted: nobody is sent to where nothing answers. */
+export async function reachable(address, wanted = () => true) {
+  for (let attempts = 0; wanted(); attempts += 1) {
+    const answer = await fetch(address, { headers: { Accept: 'text/html, */*' } }).catch(() => null);
+    answer?.body?.cancel().catch(() => {});
+    if (answer && !ELSEWHERE.includes(answer.status)) {
+      if (attempts) connection(true);
+      return answer;
+    }
+    connection(false);
+    await pause(patience(attempts));
+  }
+  return null;
+}
+
+let lost = null;
+
+/** Say quietly that the connection is lost, unless it is back within a moment. */
+function connection(well) {
+  if (!well) {
+    lost ??= setTimeout(() => write(find('#connection'), 'Reconnecting…'), 1000);
+    return;
+  }
+  clearTimeout(lost);
+  lost = null;
+  write(find('#connection'), '');
+}
+
+/** Tell what everybody should know, and let what has to wait not be touched meanwhile. */
+export function notice(text) {
+  const element = find('#notice');
+  write(element, text);
+  element.hidden = !text;
+  const controls = all('[data-action]:not([data-action=copy]), .scale input, #launch button, dialog button[value=yes]');
+  for (const control of controls) {
+    if (text && !control.disabled) Object.assign(control, { disabled: true }).dataset.waits = '';
+    else if (!text && 'waits' in control.dataset) {
+      control.disabled = false;
+      delete control.dataset.waits;
+    }
+  }
+  if (!text) all('[data-error]').forEach((problem) => writeNote(problem, ''));
+}
+
+/** Follow server-sent events through every kind of lost connection: one that ends, one that is refused, one that
+    falls silent, and a laptop that slept. `listeners` are by kind of event; `look`, if there is one, is asked
+    after a refusal, and returns whether to go on; `mayRest` says whether a hidden tab may let go. */
+export function follow(address, listeners, look, mayRest) {
+  let [source, timer, attempts, heard, silence, over] = [null, null, 0, 0, 45000, false];
+  const hear = () => { heard = Date.now(); };
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
+  const end = () => {
+    over = true;
+    close();
+  };
+  const later = () => {
+    close();
+    connection(false);
+    timer = setTimeout(connect, patience(attempts));
+    attempts += 1;
+  };
+  const refused = async (by) => {
+    const goOn = !look || await look();
+    if (source !== by) return; // begun anew meanwhile
+    if (goOn) later();
+    else end();
+  };
+  const connect = () => {
+    close();
+    hear();
+    source = new EventSource(address);
+    source.onopen = () => {
+      hear();
+      attempts = 0;
+      connection(true);
+    };
+    source.onerror = ({ target }) => {
+      if (target !== source) return;
+      // The browser gives up at an answer that is an error, such as a proxy's 503; else it would try for ever.
+      if (target.readyState === EventSource.CLOSED) refused(target);
+      else later();
+    };
+    source.addEventListener('alive', ({ data }) => {
+      hear();
+      silence = 3000 * Number(data);
+    });
+    source.addEventListener('notice', ({ data }) => notice(JSON.parse(data)));
+    for (const [kind, listener] of Object.entries(listeners)) {
+      source.addEventListener(kind, ({ data }) => {
+        hear();
+        if (listener(JSON.parse(data)) === 'end') end();
+      });
+    }
+  };
+  const now = () => {
+    if (over) return;
+    attempts = 0;
+    connect();
+  };
+  // A connection to a machine that is gone just falls silent.
+  setInterval(() => { if (source && Date.now() - heard > silence) later(); }, 1000);
+  addEventListener('online', now);
+  // Browsers allow few connections to one host: a hidden tab with nothing under way lets its own go.
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden && mayRest()) close();
+    else if (!document.hidden && (!source || source.readyState !== EventSource.OPEN)) now();
+  });
+  connect();
+}

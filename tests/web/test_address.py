@@ -1,0 +1,186 @@
+"""By which names a hub answers, and to pages of which origin, wherever it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hub.errors import ConfigurationError
+from hub.web.address import PublicAddress
+from tests.web.serving import CODE, MINE, OTHER, Web, serving
+from tests.web.test_access import SCALE
+
+ANY, LOCAL = PublicAddress(), PublicAddress(local=True)
+HTTPS = PublicAddress("https://podium.example.org")
+HTTP = PublicAddress("http://Podium.example.org:8000/")
+
+HOSTS = [
+    # address, Host, allowed
+    *[(ANY, host, True) for host in ("podium.example.org", "10.0.0.1:8000", "[fd00::1]", "[FD00::1]:80")],
+    *[(ANY, host, True) for host in ("localhost", "A-b.c_d", "podium.example.org.", "x" * 63)],
+    *[(ANY, host, False) for host in ("", " ", "a b", "a/b", "a?b", "a#b", "a@b", "a\\b", "a,b", "é.org")],
+    *[(ANY, host, False) for host in ("a:", "a:b", "a:0", "a:65536", "a:80:80", ":80", "a:+1", "a\n", "a:٣")],
+    *[(ANY, host, False) for host in ("[::1", "::1", "[::g]", "[a.b]", "a..b", ".a", "-a", "x" * 64)],
+    *[(HTTPS, host, True) for host in ("podium.example.org", "Podium.Example.ORG", "podium.example.org:443")],
+    *[(HTTPS, host, False) for host in ("podium.example.org:80", "podium.example.org:8443", "example.org")],
+    *[(HTTPS, host, False) for host in ("evil.com", "podium.example.org.evil.com", "127.0.0.1", "localhost")],
+    *[(HTTPS, host, False) for host in ("evil-podium.example.org", "a@podium.example.org", "", "10.0.0.1")],
+    (HTTP, "podium.example.org:8000", True),
+    (HTTP, "podium.example.org", False),
+    (HTTP, "podium.example.org:80", False),
+    (PublicAddress("http://podium"), "podium:80", True),
+    (PublicAddress("http://[fd00:0::1]"), "[fd00::1]", True),
+    (PublicAddress("https://podium.example.org", local=True), "podium.example.org", False),
+    (PublicAddress("https://podium.example.org", local=True), "localhost:8000", True),
+    *[(LOCAL, host, True) for host in ("127.0.0.1:8000", "LOCALHOST", "[::1]:8000", "127.9.9.9")],
+    *[(LOCAL, host, False) for host in ("podium.example.org", "10.0.0.1", "localhost.", "0.0.0.0", "")],
+]
+OWN = "podium.example.org"
+ORIGINS = [
+    # address, Host, Origin, allowed
+    *[(ANY, OWN, f"{scheme}://{OWN}", True) for scheme in ("http", "https", "HTTPS")],
+    (ANY, OWN, None, True),
+    (ANY, OWN, "https://PODIUM.example.org", True),
+    (ANY, f"{OWN}:443", f"https://{OWN}", True),
+    (ANY, f"{OWN}:443", f"http://{OWN}", False),
+    (ANY, f"{OWN}:80", f"https://{OWN}", False),
+    (ANY, f"{OWN}:8000", f"http://{OWN}:8000", True),
+    (ANY, f"{OWN}:8000", f"http://{OWN}", False),
+    (ANY, OWN, f"http://{OWN}:8000", False),
+    (ANY, "[fd00::1]:8000", "http://[fd00::1]:8000", True),
+    *[(ANY, OWN, origin, False) for origin in ("", "null", "file://", "https://", OWN, f"//{OWN}")],
+    *[(ANY, OWN, f"{scheme}://{OWN}", False) for scheme in ("ftp", "ws", "wss", "javascript", "")],
+    *[
+        (ANY, OWN, f"https://{OWN}{end}", False)
+        for end in (".evil.com", "@evil.com", "/", "/x", "?", " ", "\n")
+    ],
+    *[(ANY, OWN, f"https://{start}{OWN}", False) for start in ("evil.com@", "evil.com/", "evil", "a.", "/")],
+    (ANY, OWN, f"https://{OWN} https://evil.com", False),
+    (HTTPS, OWN, f"https://{OWN}", True),
+    (HTTPS, OWN, f"https://{OWN}:443", True),
+    (HTTPS, OWN, None, True),
+    (HTTPS, OWN, f"http://{OWN}", False),
+    (HTTPS, OWN, f"https://{OWN}:8443", False),
+    (HTTPS, OWN, "https://evil.com", False),
+    (HTTPS, OWN, "null", False),
+    (HTTP, f"{OWN}:8000", f"http://{OWN}:8000", True),
+    (HTTP, f"{OWN}:8000", f"https://{OWN}:8000", False),
+    (LOCAL, "localhost:8000", "http://localhost:8000", True),
+    (LOCAL, "localhost:8000", "https://localhost:8000", False),
+    (LOCAL, "localhost:8000", "http://127.0.0.1:8000", False),
+]
+
+
+@pytest.mark.parametrize(("address", "host", "allowed"), HOSTS)
+def test_hosts(address: PublicAddress, host: str, allowed: bool) -> None:
+    assert address.host_allowed(host) is allowed
+
+
+@pytest.mark.parametrize(("address", "host", "origin", "allowed"), ORIGINS)
+def test_origins(address: PublicAddress, host: str, origin: str | None, allowed: bool) -> None:
+    assert address.origin_allowed(origin, host) is allowed
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "podium.example.org",
+            "//podium.example.org",
+            "ftp://podium.example.org",
+            "https://",
+            "https:podium",
+        ),
+        *("https://podium.example.org/path", "https://a@b.org", "https://b.org?x", "https://b.org:0", "x y"),
+    ],
+)
+def test_what_is_no_address_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"Podium\.public_url"):
+        PublicAddress(url)
+
+
+@pytest.fixture
+async def public(tmp_path: Path) -> AsyncIterator[Web]:
+    """A web tier behind something that ends TLS."""
+    async with serving(tmp_path, address=HTTPS) as web:
+        yield web
+
+
+@pytest.fixture
+async def anywhere(tmp_path: Path) -> AsyncIterator[Web]:
+    """A web tier that answers to any name."""
+    async with serving(tmp_path, address=ANY) as web:
+        yield web
+
+
+def from_page(origin: str, host: str = OWN) -> dict[str, str]:
+    return {"Host": host, "Origin": origin}
+
+
+async def change(web: Web, sent: dict[str, str]) -> int:
+    """The status of a page's change."""
+    answer = await web.ask("PATCH", f"/api/workspaces/{MINE}", "session", headers=sent, **SCALE)
+    return answer.status
+
+
+async def shake(web: Web, sent: dict[str, str]) -> int:
+    """The status of a page's WebSocket."""
+    return await web.handshake(f"/{MINE}_dask/ws", {**web.credentials("session"), **sent})
+
+
+@pytest.mark.parametrize("ask", [change, shake])
+async def test_a_page_of_the_public_address_is_ones_own(public: Web, ask) -> None:
+    await public.add()
+    assert await ask(public, from_page(f"https://{OWN}")) in (101, 200)
+    assert await ask(public, from_page(f"http://{OWN}")) == 403
+    assert await ask(public, from_page("https://evil.com")) == 403
+    assert await ask(public, from_page(f"https://{OWN}", "evil.com")) == 403
+    assert await ask(public, from_page(public.url, f"127.0.0.1:{public.port}")) == 403
+
+
+@pytest.mark.parametrize("ask", [change, shake])
+async def test_a_page_of_whatever_name_was_asked_is_ones_own(anywhere: Web, ask) -> None:
+    await anywhere.add()
+    for scheme in ("http", "https"):
+        assert await ask(anywhere, from_page(f"{scheme}://{OWN}")) in (101, 200)
+        assert await ask(anywhere, from_page(f"{scheme}://elsewhere.org", "elsewhere.org")) in (101, 200)
+    assert await ask(anywhere, from_page("https://evil.com")) == 403
+    assert await ask(anywhere, from_page("null")) == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/sign-in", "podium-xsrf"),
+        ("/sign-in", "podium-session"),
+        (f"/workspaces/{MINE}/open", "podium-notebook"),
+    ],
+)
+async def test_cookies_are_for_tls_alone_where_the_address_says_so(
+    public: Web, anywhere: Web, path: str, name: str
+) -> None:
+    for web, secure in ((public, True), (anywhere, False)):
+        if await web.store.get(MINE) is None:
+            await web.add()
+        host = {"Host": OWN}
+        if name == "podium-session":
+            answer = await web.ask("POST", path, "nobody", headers=host, data={"code": CODE})
+        else:
+            who = "nobody" if path == "/sign-in" else "session"
+            cookies = {} if name != "podium-xsrf" else {"Cookie": ""}
+            answer = await web.ask("GET", path, who, headers={**host, **cookies})
+        cookie = answer.cookie(name)
+        assert cookie is not None
+        assert ("secure" in [part.strip().lower() for part in cookie.split(";")]) is secure
+
+
+async def test_redirects_lead_to_no_host(public: Web) -> None:
+    await public.add()
+    await public.add("cluster-theirs", owner=OTHER)
+    for path in (f"/workspaces/{MINE}/open", f"/{MINE}_dask", f"/{MINE}/lab"):
+        answer = await public.ask("GET", path, "session", headers={"Host": OWN})
+        assert answer.status == 302
+        assert answer.location.startswith("/")
+        assert not answer.location.startswith("//")
