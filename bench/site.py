@@ -137,7 +137,7 @@ class Site:
 
     async def acting(self) -> None:
         """Wait until the controller that was started last acts."""
-        await self._said("controller", "This controller acts.")
+        await self._said("controller", "this controller acts")
 
     def start_part(self, part: str) -> None:
         """Start `podium web` or `podium controller` with the rights it is given, and a clock on its loop."""

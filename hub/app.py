@@ -21,11 +21,12 @@ from hub.configuration import TOKEN_VARIABLE, Secrets, is_loopback, read_file, s
 from hub.errors import ConfigurationError
 from hub.ground.base import Ground
 from hub.metrics import Figures, KubernetesMetrics
+from hub.parts import run_controller, run_uninstall, run_web
 from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
 from hub.state import State, default_directory
 from hub.web.auth import derive
-from hub.wiring import Addresses, Hub, Setup, run_controller, run_uninstall, run_web
+from hub.wiring import Addresses, Hub, Setup
 
 PARTS = {"web": run_web, "controller": run_controller, "uninstall": run_uninstall}
 """What runs apart from the rest, on Kubernetes."""

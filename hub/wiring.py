@@ -1,4 +1,4 @@
-"""Puts the parts of a hub together, in one process or in several; and takes them apart.
+"""Puts the parts of a hub together in one process, and takes them apart; `parts.py` has each by itself.
 
 Nothing here may decide anything about workspaces.
 """
@@ -10,7 +10,6 @@ import contextlib
 import getpass
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import aiohttp
 import tornado.netutil
@@ -20,13 +19,12 @@ from hub.configuration import Secrets, is_loopback
 from hub.controller import Controller
 from hub.edges import Edges
 from hub.ground.base import Ground
-from hub.health import Health, answering
+from hub.health import Health
 from hub.metrics import ControllerMetrics, Figures, Room, WebMetrics
 from hub.ports import HOST, Ports
 from hub.probe import Probe
 from hub.profiles import Profile
 from hub.state import State
-from hub.uninstall import clear
 from hub.web.address import PublicAddress
 from hub.web.auth import GuestSignIn, LocalSignIn, Person, SignIn, derive
 from hub.web.base import Site
@@ -257,65 +255,3 @@ class Hub:
             f"  State and logs are in {self._state.directory}. Ctrl-C stops everything.\n",
             flush=True,
         )
-
-
-async def run_web(setup: Setup, stop: asyncio.Event) -> None:
-    """The web tier as a process of its own: pages, API and relay, behind proxies that somebody else runs."""
-    ground, here = setup.ground, setup.addresses
-    health = Health(stop, {"store": ground.store.list})
-    async with answering(health, setup.figures, here.ip, here.metrics_port), sessions() as (_, relayed):
-        await ground.start()
-        watcher = Watcher(ground.store)
-        sockets = tornado.netutil.bind_sockets(here.web_port, here.ip)
-        server = Server(setup.site(watcher, relayed, here.port, here.web_port, health), sockets)
-        print(f"Podium's web tier listens on {here.ip}:{here.web_port}.", flush=True)
-
-        async def serve() -> None:
-            await stop.wait()
-            await server.end()
-
-        try:
-            following = [part() for part in ground.follows(backend=False)]
-            await run_together(asyncio.Event(), *following, watcher.run(), health.run(), serve())
-        finally:
-            await server.close()
-            await ground.close(told=False)
-
-
-async def run_controller(setup: Setup, stop: asyncio.Event) -> None:
-    """The controller as a process of its own; of several, one acts."""
-    ground, here, queue = setup.ground, setup.addresses, WorkQueue()
-    health = Health(stop, {"store": ground.store.list, "cluster": ground.backend.names})
-    async with answering(health, setup.figures, here.ip, here.metrics_port), sessions() as (session, _):
-        await ground.start()
-        keeper = keep_routes(setup, session, here.web)
-        follows = ground.follows()
-        if here.proxy_service and ground.proxies:
-            follows.append(partial(ground.proxies, here.proxy_service, keeper.set_replicas))
-        else:
-            keeper.set_replicas([here.proxy_api])
-        probe = Probe(session, queue.add, here.proxy)
-        controller = make_controller(setup, keeper, probe, queue)
-        health.works = controller.works
-
-        async def act() -> None:
-            print("This controller acts.", flush=True)
-            await run_together(stop, controller.run(), keeper.run())
-
-        try:
-            following = [part() for part in follows]
-            await run_together(stop, *following, ground.lead(act), health.run())
-        finally:
-            queue.close()
-            await probe.close()
-            await ground.close(told=False)
-
-
-async def run_uninstall(setup: Setup, stop: asyncio.Event) -> None:
-    """End every workspace, and wait until the controller has seen all of them gone."""
-    ground = setup.ground
-    await ground.start()
-    try:
-        await run_together(stop, *(part() for part in ground.follows(backend=False)), clear(ground.store))
-    finally:
-        await ground.close(told=False)

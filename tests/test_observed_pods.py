@@ -283,3 +283,12 @@ def test_a_namespace_that_does_not_go_says_why():
         "Something in its namespace waits for a program that does not answer. "
         "Tell the operator. (kept by example.org/x)"
     )
+
+
+@pytest.mark.parametrize("state", [ended("Error", 143), ended("OOMKilled", 137)])
+def test_an_end_that_somebody_asked_for_is_no_trouble(state):
+    gone = {"deletionTimestamp": "2026-03-01T12:00:00Z"}
+    asked = pod("dask-worker-3", UNREADY, state=state, phase="Failed")
+    assert instance(asked, (), ended=True).reason == ""
+    assert instance(pod("dask-worker-3", UNREADY, state=state, phase="Failed", metadata=gone), ()).reason == ""
+    assert instance(asked, ()).reason == "Evicted"

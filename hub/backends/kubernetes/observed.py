@@ -195,7 +195,8 @@ def instance(pod: Pod, lost: Collection[str], ended: bool = False) -> Instance:
     away = pod.spec.node_name in lost
     ready_condition = pod.condition("Ready")
     ready = ready_condition is not None and ready_condition.status == "True" and not away
-    reason, message = ("", "") if ready else trouble(pod, away)
+    well = ready or (ended and not away)
+    reason, message = ("", "") if well else trouble(pod, away)
     return Instance(
         name=pod.metadata.name,
         workload=pod.workload,
@@ -228,6 +229,8 @@ def trouble(pod: Pod, away: bool) -> tuple[str, str]:
             f"The machine {pod.spec.node_name} that {who} ran on does not answer; {who} is started on "
             f"another one {then}."
         )
+    if pod.terminating:
+        return "", ""  # somebody asked for its end, so however it ends is right
     if pod.over:
         why = _short(pod.status.message) or pod.status.reason or "its machine gave it up"
         return "Evicted", f"{who[:1].upper()}{who[1:]} was ended by its machine and is started again: {why}"
