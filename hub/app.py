@@ -17,7 +17,7 @@ from traitlets import Dict, Enum, Int, Unicode, default
 from traitlets.config import Application, Config
 
 from hub import logs, tools
-from hub.configuration import TOKEN_VARIABLE, Secrets, is_loopback, read_file, secrets_given
+from hub.configuration import TOKEN_VARIABLE, Secrets, is_loopback, read_file, read_registries, secrets_given
 from hub.errors import ConfigurationError
 from hub.ground.base import Ground
 from hub.metrics import Figures, KubernetesMetrics
@@ -74,6 +74,11 @@ class Podium(Application):
     ).tag(config=True)
     image = Unicode(
         "podium-workspace", help="On Kubernetes: what runs in workspaces whose profile names no image."
+    ).tag(config=True)
+    registries = Unicode(
+        "",
+        help="For the controller on Kubernetes: a file with a Docker configuration, as `docker login` writes "
+        "it, by which the images of all workspaces are pulled.",
     ).tag(config=True)
     sign_in = Enum(
         ("local", "guest"),
@@ -233,7 +238,9 @@ class Podium(Application):
         from hub.ground.kubernetes import KubernetesGround
         from hub.kube.api import Api
 
-        release = Release(self.release, self.namespace, self.image)
+        # Web, which reads the same configuration, has neither need nor sight of it.
+        registries = read_registries(self.registries) if self.registries and self.part != "web" else ""
+        release = Release(self.release, self.namespace, self.image, registries)
         api = await Api.connect()
         api.asked = KubernetesMetrics(figures).asked
         return KubernetesGround(api, release, profiles)

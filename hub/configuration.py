@@ -6,6 +6,7 @@ Nothing here may know what a setting means.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -59,6 +60,19 @@ def read_file(path: Path) -> Config:
     if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
         raise ConfigurationError(f"The configuration file {path} must begin with `Podium:` and its settings.")
     return Config(found)
+
+
+def read_registries(file: str) -> str:
+    """The text of a Docker configuration. Raises ConfigurationError when the file holds none."""
+    try:
+        text = Path(file).read_text()
+        json.loads(text)["auths"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"Podium.registries: {file} is no Docker configuration: {error}",
+            'It begins with {"auths": …}; `kubectl create secret docker-registry` makes one.',
+        ) from None
+    return text
 
 
 def secrets_given(environment: Mapping[str, str] = os.environ) -> Secrets | None:

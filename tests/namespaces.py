@@ -71,9 +71,9 @@ def workloads(workspace: Workspace) -> list[Workload]:
     return desired(workspace, HUB_KEY)
 
 
-def objects(workspace: Workspace) -> tuple[Manifest, ...]:
+def objects(workspace: Workspace, release: Release = RELEASE) -> tuple[Manifest, ...]:
     """All that is made before its pods."""
-    return namespace_objects(workspace.name, workloads(workspace), workspace.spec.settings, RELEASE)
+    return namespace_objects(workspace.name, workloads(workspace), workspace.spec.settings, release)
 
 
 def named(manifests: tuple[Manifest, ...], kind: str, name: str = "") -> dict[str, Any]:
@@ -82,7 +82,7 @@ def named(manifests: tuple[Manifest, ...], kind: str, name: str = "") -> dict[st
     return body
 
 
-def pods(workspace: Workspace) -> list[dict[str, Any]]:
+def pods(workspace: Workspace, release: Release = RELEASE) -> list[dict[str, Any]]:
     """One pod of each workload."""
     secret = named(objects(workspace), "Secret")["metadata"]["name"]
     return [
@@ -91,7 +91,7 @@ def pods(workspace: Workspace) -> list[dict[str, Any]]:
             workload,
             workload.name if workload.role != "worker" else f"{workload.name}-1",
             workspace.spec.settings,
-            RELEASE,
+            release,
             secret,
         )
         for workload in workloads(workspace)

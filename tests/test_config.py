@@ -9,6 +9,7 @@ import pytest
 from traitlets.config import Config
 
 from hub.app import CHECKOUT, Podium, check_names
+from hub.configuration import Secrets, read_registries, secrets_given
 from hub.errors import ConfigurationError
 from hub.profiles import Profile, read_profiles
 
@@ -280,3 +281,45 @@ class TestProfiles:
     def test_what_is_no_profile(self, values: object) -> None:
         with pytest.raises(ConfigurationError, match="small"):
             read_profiles({"small": values})
+
+
+class TestRegistries:
+    def test_are_a_docker_configuration(self, folder: Path) -> None:
+        (folder / "config.json").write_text('{"auths": {"registry.example.org": {}}}')
+        assert "registry.example.org" in read_registries("config.json")
+
+    @pytest.mark.parametrize("text", ["", "{}", "[]", "auths", '"auths"'])
+    def test_that_are_none(self, folder: Path, text: str) -> None:
+        (folder / "config.json").write_text(text)
+        with pytest.raises(ConfigurationError, match=r"config\.json is no Docker configuration"):
+            read_registries("config.json")
+
+    def test_that_are_missing(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"nowhere\.json"):
+            read_registries("nowhere.json")
+
+
+class TestSecretsOfTheEnvironment:
+    KEY = "k" * 32
+
+    def test_are_none_without_a_key(self) -> None:
+        assert secrets_given({"PODIUM_API_TOKEN": "t" * 32}) is None
+
+    def test_are_what_was_given(self) -> None:
+        given = {"PODIUM_HUB_KEY": self.KEY, "PODIUM_API_TOKEN": "t" * 32}
+        assert secrets_given(given) == Secrets(self.KEY.encode(), "t" * 32, "")
+
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [
+            ({"PODIUM_HUB_KEY": "short"}, "PODIUM_HUB_KEY"),
+            ({"PODIUM_HUB_KEY": KEY, "PODIUM_API_TOKEN": ""}, "PODIUM_API_TOKEN"),
+            (
+                {"PODIUM_HUB_KEY": KEY, "CONFIGPROXY_AUTH_TOKEN": "with spaces, so none"},
+                "CONFIGPROXY_AUTH_TOKEN",
+            ),
+        ],
+    )
+    def test_that_cannot_be_used_are_named(self, given: dict[str, str], named: str) -> None:
+        with pytest.raises(ConfigurationError, match=named):
+            secrets_given(given)

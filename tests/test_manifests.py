@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,19 @@ def test_the_hash_is_of_annotations_too():
         for value in ("1", "2")
     }
     assert len(hashes) == 2
+
+
+def test_what_images_are_pulled_with_is_in_every_namespace_of_the_release():
+    workspace = WORKSPACES["workshop"]
+    release = replace(RELEASE, registries='{"auths": {}}')
+    secrets = [one.body for one in objects(workspace, release) if one.kind == "Secret"]
+    assert [secret["type"] for secret in secrets] == ["Opaque", "kubernetes.io/dockerconfigjson"]
+    assert secrets[1]["stringData"] == {".dockerconfigjson": '{"auths": {}}'}
+    name = secrets[1]["metadata"]["name"]
+    for pod in pods(workspace, release):
+        assert pod["spec"]["imagePullSecrets"] == [{"name": name}]
+    other = replace(RELEASE, registries='{"auths": {"r": {}}}')
+    assert other.pull_secret != name
 
 
 def test_files_are_in_a_secret_once_and_with_other_content_it_is_another_secret():

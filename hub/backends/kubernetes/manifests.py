@@ -60,6 +60,7 @@ def namespace_objects(
             for name, claim, mode in _claims(settings)
         ),
         files_secret(workspace, workloads, release),
+        *([_pull_secret(workspace, release)] if release.registries else []),
         *(_service(workspace, workload, release) for workload in schedulers),
     )
 
@@ -76,6 +77,20 @@ def files_secret(workspace: str, workloads: Sequence[Workload], release: Release
         type="Opaque",
         immutable=True,
         stringData=dict(sorted(texts.items())),
+    )
+
+
+def _pull_secret(workspace: str, release: Release) -> Manifest:
+    """What images are pulled with. Source: Kubernetes, "Pull an Image from a Private Registry"."""
+    return manifest(
+        "Secret",
+        release.pull_secret,
+        workspace,
+        release,
+        hashed=False,
+        type="kubernetes.io/dockerconfigjson",
+        immutable=True,
+        stringData={".dockerconfigjson": release.registries},
     )
 
 

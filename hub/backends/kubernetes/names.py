@@ -39,11 +39,18 @@ class Release:
         name: told apart by it are several hubs on one cluster.
         namespace: where web, controller, proxy and the Workspace objects are.
         image: what runs in workspaces whose profile names no image.
+        registries: the text of a Docker configuration by which workspaces' images are pulled; empty for none.
     """
 
     name: str
     namespace: str
     image: str = "podium-workspace"
+    registries: str = ""
+
+    @property
+    def pull_secret(self) -> str:
+        """The Secret of each workspace that holds it: with other content it is another object."""
+        return f"pull-{digest(self.registries)}" if self.registries else ""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def pod(
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        **_scheduling(own),
+        **_scheduling(own, release),
         "containers": [_container(workload, instance, settings, release)],
         "volumes": _volumes(workload, own, secret),
     }
@@ -113,14 +113,16 @@ def _merge_key(items: list[Any]) -> str:
     return ""
 
 
-def _scheduling(own: KubernetesSettings) -> dict[str, Any]:
-    """Where pods may run and who goes first, as far as the profile says."""
+def _scheduling(own: KubernetesSettings, release: Release) -> dict[str, Any]:
+    """Where pods may run, who goes first, and who pulls images, as far as profile and release say."""
     tolerations = [
         {name: value for name, value in plain_object(item).items() if value not in ("", None)}
         for item in own.tolerations
     ]
     said = {
-        "imagePullSecrets": [{"name": name} for name in own.image_pull_secrets],
+        "imagePullSecrets": [
+            {"name": name} for name in (release.pull_secret, *own.image_pull_secrets) if name
+        ],
         "nodeSelector": dict(own.node_selector),
         "tolerations": tolerations,
         "priorityClassName": own.priority_class,
