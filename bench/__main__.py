@@ -6,18 +6,21 @@ import argparse
 import asyncio
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from types import FrameType
 
 from bench import laptop, netns, routes, storm
+from bench.report import Report
 from hub.tools import CHECKOUT, ToolError
 from tests.cluster import binaries
 from tests.cluster.access import ClusterError, until
 from tests.cluster.control_plane import COMPONENTS
 
 OUT = CHECKOUT / "artefacts" / "bench"
+KINDS = ("laptop", "routes", "release", "storm")
 
 
 def main() -> int:
@@ -50,6 +53,12 @@ def main() -> int:
         return 130
 
 
+def on_the_node(module: str) -> int:
+    """Run a module on a real node that is made for it. Returns its exit code."""
+    python = (sys.executable, "-m")
+    return subprocess.run([*python, "tests.cluster.node", "--", *python, module]).returncode
+
+
 def outside(arguments: list[str]) -> int:
     """Run a storm in a network of its own, and remove what it leaves."""
     binaries.find(COMPONENTS)
@@ -62,12 +71,16 @@ def outside(arguments: list[str]) -> int:
 
 
 def inside(folder: Path, people: list[int], more: bool) -> int:
-    """Measure, print, write."""
-    report = asyncio.run(storm.measure(folder, people, more))
-    report.write(OUT)
-    print(report.table())
-    print(f"\nAll of it is in {OUT}.")
+    """Measure a storm, print, write."""
+    show(asyncio.run(storm.measure(folder, people, more)), OUT)
     return 0
+
+
+def show(report: Report, folder: Path) -> None:
+    """Print it, and keep it."""
+    report.write(folder)
+    print(report.table())
+    print(f"\nAll of it is in {folder}.")
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
