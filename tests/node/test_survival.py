@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import signal
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -149,14 +153,23 @@ def test_the_node_is_drained_of_the_release(
 
 @contextlib.contextmanager
 def no_api_server(node: RealNode) -> Iterator[None]:
-    """Nobody can reach the API server, whose clients are refused as if it had ended."""
-    port = node.config()["clusters"][0]["cluster"]["server"].rpartition(":")[2]
-    rule = ["INPUT", "-p", "tcp", "--dport", port, "-j", "REJECT", "--reject-with", "tcp-reset"]
-    subprocess.run(["iptables", "-I", *rule], check=True)
+    """The API server is killed; in the end one starts on the same data."""
+    pid = node.pids["kube-apiserver"]
+    command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    os.kill(pid, signal.SIGKILL)
     try:
         yield
     finally:
-        subprocess.run(["iptables", "-D", *rule], check=True)
+        log = node.folder / "kube-apiserver-again.log"
+        again = subprocess.Popen(command, stdout=log.open("wb"), stderr=subprocess.STDOUT)
+        (node.folder / "pids").write_text(json.dumps({**node.pids, "kube-apiserver": again.pid}))
+
+        def answers() -> bool:
+            with contextlib.suppress(ClusterError):
+                return bool(node.kubectl("get", "--raw", "/readyz"))
+            return False
+
+        until("it answers again", answers)
 
 
 def test_the_api_server_is_away_for_a_minute(
