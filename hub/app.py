@@ -25,6 +25,7 @@ from hub.parts import run_controller, run_uninstall, run_web
 from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
 from hub.state import State, default_directory
+from hub.web.address import PublicAddress
 from hub.web.auth import derive
 from hub.wiring import Addresses, Hub, Setup
 
@@ -181,6 +182,7 @@ class Podium(Application):
             raise ConfigurationError(
                 f"podium {self.part}: parts run apart on Kubernetes only.", "Use --backend=kubernetes."
             )
+        PublicAddress(self.public_url)  # which says what is wrong with it
         return read_profiles(self.profiles)
 
     async def serve(self, profiles: Mapping[str, Profile]) -> None:

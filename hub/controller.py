@@ -19,7 +19,7 @@ from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState
 from hub.desired import context, desired
 from hub.edges import Edges
-from hub.errors import BadInput, Conflict, NotFound
+from hub.errors import BadInput, Conflict, NotFound, Unavailable
 from hub.happenings import Reported
 from hub.logs import WORKSPACE
 from hub.metrics import ControllerMetrics, Figures
@@ -42,6 +42,8 @@ GATHER = 0.05
 """Seconds in which changes of what runs are one: a pod that starts changes several times."""
 SETTLE = 0.3
 """Seconds that news may wait for more of it: most of what happens in a launch happens at once."""
+AWAY = (Unavailable, aiohttp.ClientError, ConnectionError, TimeoutError)
+"""What is raised where nobody has made a mistake."""
 LONGEST_LOOK = 600.0
 """Seconds after which a look is taken to never end. Each of its requests is given up much sooner, whatever is
 away, so that nothing but a mistake of ours lasts as long."""
@@ -108,7 +110,7 @@ class Controller:
                     tasks.create_task(self._work())
 
     def _looked_at(self, name: str, well: bool) -> None:
-        """Tell the proxies when every name there was at the beginning had its turn, and when all went well."""
+        """Tell the proxies when every name that there was at first had its turn, and when all went well."""
         if self._untried is not None:
             self._untried.discard(name)
             if not self._untried:
@@ -143,11 +145,15 @@ class Controller:
             except (Conflict, NotFound) as error:
                 log.debug("%s: %s", name, error)  # the object moved on; its watch has the name queued again
                 self._queue.add_after(name, 0.05)
+            except AWAY as error:
+                failed = True
+                log.warning("%s: trying again, for something does not answer: %r", name, error)
             except Exception:
                 failed = True
-                self._metrics.failed()
                 log.exception("%s: could not be reconciled; trying again", name)
             finally:
+                if failed:
+                    self._metrics.failed()
                 del self._looking[name]
                 self._queue.done(name, failed)
             self._looked_at(name, well)

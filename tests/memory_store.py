@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -26,9 +27,19 @@ class MemoryStore:
         latest = max((int(o.metadata.resource_version) for o in self.objects.values()), default=0)
         self._versions = itertools.count(max(latest, int(now().timestamp() * 1000)) + 1)
         self._news = News()
+        self.away = ""
 
     async def get(self, name: str) -> Workspace | None:
         return self.objects.get(name)
+
+    async def look(self, name: str) -> Workspace | None:
+        return await self.get(name)
+
+    async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
+        return tuple(other for other in self.objects.values() if other.name != workspace.name)
+
+    async def turned(self) -> None:
+        await asyncio.Event().wait()
 
     async def list(self) -> list[Workspace]:
         return [self.objects[name] for name in sorted(self.objects)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hub.tools import ToolError
 from tests.cluster import binaries
 from tests.programs import Machine
 
+PINNED = binaries.MODULES
 # It notes how it is called, and as the program that it should build it writes that program's package.
 GO = """
 [ "$1" = env ] && { echo go%s; exit; }
@@ -61,14 +63,31 @@ def test_two_who_want_the_same_do_not_build_it_twice(machine):
     assert built(machine) == ["etcd"]
 
 
-def test_another_version_is_built_anew(machine, monkeypatch, tmp_path):
-    before = binaries.find(["etcd"])
+def test_another_version_is_built_anew_and_leaves_the_others_alone(machine, monkeypatch, tmp_path):
+    before = binaries.find(["etcd", "kwok"])
     monkeypatch.setattr(binaries, "MODULES", tmp_path / "modules")
-    module = tmp_path / "modules" / "etcd"
-    module.mkdir(parents=True)
-    (module / "go.mod").write_text("go 1.26.0\n")
-    assert binaries.find(["etcd"]) != before
+    for module in ("etcd", "kwok"):
+        shutil.copytree(PINNED / module, tmp_path / "modules" / module)
+    pinned = tmp_path / "modules" / "etcd" / "go.mod"
+    pinned.write_text(pinned.read_text() + "\n")
+    after = binaries.find(["etcd", "kwok"])
+    assert built(machine) == ["etcd", "kwok", "etcd"]
+    assert (after / "etcd").resolve() != (before / "etcd").resolve()
+    assert (after / "kwok").resolve() == (before / "kwok").resolve()
+
+
+def test_a_program_that_somebody_removed_is_built_again(machine):
+    place = binaries.find(["etcd"])
+    (place / "etcd").resolve().unlink()
+    assert (binaries.find(["etcd"]) / "etcd").exists()
     assert built(machine) == ["etcd", "etcd"]
+
+
+def test_helm_is_told_its_version_and_that_of_a_kubernetes(machine):
+    binaries.find(["helm"])
+    said = (machine.folder / "cache" / "built").read_text()
+    assert re.search(r"version\.version=v3\.\d+\.\d+ ", said)
+    assert re.findall(r"(\w+)\.k8sVersionMinor=\d+", said) == ["chartutil", "rules"]
 
 
 def test_kubernetes_is_told_its_version(machine):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import logging
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from hub import logs
+from hub import logs, tools
+from tests.running import running_hub
 
 
 def line(formatter: logging.Formatter, message: str = "hello %s", *args: object, **fields: object) -> str:
@@ -131,3 +136,26 @@ class TestStart:
 
     def test_what_is_less_important_is_left_out(self) -> None:
         assert self.written("WARNING", "json") == ""
+
+
+INSTALLED = tools.workspace_python().exists() and (tools.CHECKOUT / "proxy" / "node_modules").exists()
+
+
+@pytest.mark.skipif(not INSTALLED, reason="the programs of workspaces are not installed")
+def test_a_hub_writes_what_a_program_reads(tmp_path: Path) -> None:
+    config = (
+        "c = get_config()\n"
+        "c.Podium.log_lines, c.Podium.log_level = 'json', 'DEBUG'\n"
+        "c.Podium.profiles = {'class': {}}\n"
+    )
+    with running_hub(tmp_path, config) as hub:
+        asked = urllib.request.Request(f"{hub.url}/api/profiles", headers={logs.REQUEST_HEADER: "my-id"})
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(asked, timeout=20)
+
+        def told() -> list[dict[str, object]] | None:
+            lines = [json.loads(text) for text in hub.log.read_text().splitlines() if text.startswith("{")]
+            return [each for each in lines if each.get("request") == "my-id"] or None
+
+        [access] = hub.wait("the request is logged", told)
+    assert (access["logger"], access["path"], access["status"]) == ("podium.access", "/api/profiles", 401)

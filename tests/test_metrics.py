@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hub import tools
 from hub.metrics import ControllerMetrics, Figures, KubernetesMetrics, Room, WebMetrics
 from hub.model import ClusterStatus, Status
 from tests.builders import NAME, NOW, been, make_workspace
 from tests.memory_store import MemoryStore
+from tests.running import running_hub
 from tests.simulation import in_simulation
+
+INSTALLED = tools.workspace_python().exists() and (tools.CHECKOUT / "proxy" / "node_modules").exists()
+
+
+def samples(page: str) -> dict[str, float]:
+    """Every sample of a page, by what a query would call it."""
+    found = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
 
 
 async def read(figures: Figures) -> dict[str, float]:
-    """Every sample, by what a query would call it."""
-    samples = {}
-    for family in text_string_to_metric_families((await figures.page()).decode()):
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
-            samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return samples
+    """Every sample that a process tells now."""
+    return samples((await figures.page()).decode())
 
 
-def ours(samples: dict[str, float]) -> dict[str, float]:
+def ours(told: dict[str, float]) -> dict[str, float]:
     """The samples that are not of the process, and no buckets."""
     return {
         name: value
-        for name, value in samples.items()
+        for name, value in told.items()
         if name.startswith("podium_") and "_bucket" not in name and "_created" not in name
     }
 
@@ -61,10 +72,10 @@ class TestWeb:
 
     async def test_nobody_makes_up_a_label(self):
         figures = Figures()
+        metrics = WebMetrics(figures)
         for method in ("MAKE", "UP", "x" * 1000):
-            WebMetrics.answered(metrics := WebMetrics(Figures()), method, 405, "HomeHandler", 0.1)
-            figures = metrics.figures
-            assert (await read(figures))['podium_http_requests_total{method="other",status="405"}'] == 1
+            metrics.answered(method, 405, "HomeHandler", 0.1)
+        assert (await read(figures))['podium_http_requests_total{method="other",status="405"}'] == 3
 
 
 class Routes:
@@ -175,8 +186,28 @@ async def test_looks_and_retries_are_counted(s):
     assert after["podium_leader"] == 1
 
 
-def test_two_processes_share_nothing():
-    figures, other = Figures(), Figures()
-    ControllerMetrics(figures)
-    ControllerMetrics(other)
-    assert figures.registry is not other.registry
+# All of a hub, as a process.
+
+
+@pytest.mark.skipif(not INSTALLED, reason="the programs of workspaces are not installed")
+def test_a_hub_tells_all_of_it_at_its_own_address(tmp_path):
+    with running_hub(tmp_path, "c.Podium.profiles = {'class': {}}\n") as hub:
+
+        def get(path, **headers):
+            with urllib.request.urlopen(
+                urllib.request.Request(hub.url + path, headers=headers), timeout=20
+            ) as it:
+                return it.status, it.read().decode()
+
+        def routed():
+            _, page = get("/metrics", Authorization=f"Bearer {hub.state.read_token()}")
+            told = samples(page)
+            present = [value for name, value in told.items() if name.startswith("podium_routes_present{")]
+            return told if present == [told["podium_routes_desired"]] else None
+
+        told = hub.wait("the proxy has every route", routed)
+        assert get("/readyz") == get("/healthz") == (200, '{"status":"ok"}')
+    assert told["podium_leader"] == 1
+    assert told['podium_workspaces{phase="Ready"}'] == 0
+    assert told['podium_http_requests_total{method="GET",status="200"}'] > 0
+    assert told["process_resident_memory_bytes"] > 10 * 2**20 or sys.platform != "linux"

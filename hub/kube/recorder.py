@@ -61,6 +61,8 @@ class Recorder:
             if self._waiting.full() or not self._may(after.metadata.uid):
                 log.debug("%s: left out: %s", after.name, happening.message)
                 continue
+            level = logging.INFO if happening.well else logging.WARNING
+            log.log(level, "%s: %s: %s", after.name, happening.reason, happening.message)
             self._waiting.put_nowait(self._event(after, happening))
 
     async def run(self) -> None:

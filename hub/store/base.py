@@ -56,7 +56,7 @@ class Store(Protocol):
         """
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        """What there was at the moment when an object was made that `create` returned just now.
+        """What there was when an object was made, which is one that `create` returned just now; oldest first.
 
         Of two objects, however close together and by whomever they were made, one is before the other.
         """

@@ -67,7 +67,7 @@ class FileStore:
         return await self._write(replace(workspace, metadata=metadata, status=Status()))
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        return tuple(other for other in await self.list() if other.name != workspace.name)
+        return tuple(other for other in self._objects.values() if other.name != workspace.name)
 
     async def update(self, workspace: Workspace) -> Workspace:
         present = self._present(workspace)

@@ -111,7 +111,7 @@ class StreamHandler(ApiHandler):
         self.set_header("X-Accel-Buffering", "no")
         self._task = asyncio.current_task()
         assert self._task is not None
-        self.write("retry: 1000\n\n")
+        self.write("retry: 1000\n\n" + message(None))
         with (
             contextlib.suppress(tornado.iostream.StreamClosedError, asyncio.CancelledError),
             self.departure.told(self._task.cancel),

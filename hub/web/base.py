@@ -20,7 +20,7 @@ import tornado.web
 from hub import admission
 from hub.errors import Forbidden, NotFound, PodiumError, Unauthorized
 from hub.health import Health
-from hub.logs import REQUEST, REQUEST_HEADER, request_id
+from hub.logs import REQUEST, REQUEST_HEADER, WORKSPACE, request_id
 from hub.metrics import Figures, WebMetrics
 from hub.model import Workspace
 from hub.profiles import Profile
@@ -163,6 +163,7 @@ class BaseHandler(tornado.web.RequestHandler):
             workspace = await self.site.store.look(name)
         if workspace is None or workspace.spec.owner != self.person.name:
             raise NotFound(f"There is no workspace {name}.", "It may have ended. Launch a new one.")
+        WORKSPACE.set(name)
         return workspace
 
     def now(self) -> datetime:

@@ -158,7 +158,8 @@ function startLaunchPage(form) {
     if (launched) button.setAttribute('aria-busy', 'true');
     else write(label, 'Launch cluster');
   });
-  follow('/api/events', {}, null, () => true);
+  const look = () => api('GET', '/api/profiles').catch(() => {}).then(() => true); // leads to the sign-in page, if need be
+  follow('/api/events', {}, look, () => true);
 }
 
 function startWorkspacePage(workspace) {

@@ -20,6 +20,9 @@ export function writeNote(element, text) {
 const NO_ANSWER = { status: 0, message: 'Podium does not answer.', hint: 'It may be restarting; try again in a moment.' };
 export const ELSEWHERE = [0, 502, 503, 504]; // what a proxy says while the program behind it is away
 
+const LONGEST_SILENCE = 30000; // until the other end says how often it says something
+const LONGEST_WAIT = 45000; // for what Podium does, which itself may wait for the cluster
+
 export const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 /** Milliseconds to wait before the nth attempt: longer each time, and for each page another, so that a hundred
@@ -31,7 +34,8 @@ export async function api(method, path, body) {
   const headers = { 'X-XSRFToken': meta('xsrf'), ...(body && { 'Content-Type': 'application/json' }) };
   let answer;
   try {
-    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+    const signal = AbortSignal.timeout(LONGEST_WAIT);
+    answer = await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
   } catch {
     throw NO_ANSWER;
   }
@@ -44,7 +48,8 @@ export async function api(method, path, body) {
 /** Wait until a page is there, for as long as it is wanted: nobody is sent to where nothing answers. */
 export async function reachable(address, wanted = () => true) {
   for (let attempts = 0; wanted(); attempts += 1) {
-    const answer = await fetch(address, { headers: { Accept: 'text/html, */*' } }).catch(() => null);
+    const signal = AbortSignal.timeout(LONGEST_SILENCE / 2);
+    const answer = await fetch(address, { signal, headers: { Accept: 'text/html, */*' } }).catch(() => null);
     answer?.body?.cancel().catch(() => {});
     if (answer && !ELSEWHERE.includes(answer.status)) {
       if (attempts) connection(true);
@@ -86,10 +91,10 @@ export function notice(text) {
 }
 
 /** Follow server-sent events through every kind of lost connection: one that ends, one that is refused, one that
-    falls silent, and a laptop that slept. `listeners` are by kind of event; `look`, if there is one, is asked
-    after a refusal, and returns whether to go on; `mayRest` says whether a hidden tab may let go. */
+    falls silent, and a laptop that slept. `listeners` are by kind of event; `look` is asked after a refusal, and
+    returns whether to go on; `mayRest` says whether a hidden tab may let go. */
 export function follow(address, listeners, look, mayRest) {
-  let [source, timer, attempts, heard, silence, over] = [null, null, 0, 0, 45000, false];
+  let [source, timer, attempts, heard, silence, over] = [null, null, 0, 0, LONGEST_SILENCE, false];
   const hear = () => { heard = Date.now(); };
   const close = () => {
     clearTimeout(timer);
@@ -107,7 +112,7 @@ export function follow(address, listeners, look, mayRest) {
     attempts += 1;
   };
   const refused = async (by) => {
-    const goOn = !look || await look();
+    const goOn = await look();
     if (source !== by) return; // begun anew meanwhile
     if (goOn) later();
     else end();
@@ -115,6 +120,7 @@ export function follow(address, listeners, look, mayRest) {
   const connect = () => {
     close();
     hear();
+    silence = LONGEST_SILENCE;
     source = new EventSource(address);
     source.onopen = () => {
       hear();
@@ -129,7 +135,7 @@ export function follow(address, listeners, look, mayRest) {
     };
     source.addEventListener('alive', ({ data }) => {
       hear();
-      silence = 3000 * Number(data);
+      silence = 3000 * Number(data); // at the latest in so many seconds there is more
     });
     source.addEventListener('notice', ({ data }) => notice(JSON.parse(data)));
     for (const [kind, listener] of Object.entries(listeners)) {

@@ -65,3 +65,17 @@ test('a warning comes in time, and not for a short idle time all along', () => {
   assert.equal(view.warning('Ready', 9999, 550, 600), null);
   assert.equal(view.warning('Stopping', 1, 1, 600), null);
 });
+
+test('pages that lost the same program come back soon, but not as one, and not for ever faster than it can bear', async () => {
+  const wire = readFileSync(new URL('../../templates/static/wire.js', import.meta.url)).toString('base64');
+  const { patience } = await import(`data:text/javascript;base64,${wire}`);
+  const waits = (attempts) => Array.from({ length: 1000 }, () => patience(attempts)).sort((one, other) => one - other);
+  for (const [attempts, middle] of [[0, 250], [1, 500], [3, 2000], [5, 8000], [50, 8000]]) {
+    const drawn = waits(attempts);
+    assert.ok(drawn[0] >= middle / 2 && drawn[999] <= middle * 1.5, `${drawn[0]} to ${drawn[999]}`);
+    for (const tenth of [100, 300, 500, 700, 900]) {
+      assert.ok(drawn[tenth] - drawn[tenth - 100] < middle / 4, 'they are spread evenly');
+      assert.ok(drawn[tenth] > drawn[tenth - 100]);
+    }
+  }
+});

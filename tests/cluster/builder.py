@@ -6,6 +6,7 @@ Root and Linux are needed. Nothing here may know which images there are, nor run
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import tempfile
@@ -24,7 +25,7 @@ BASE = 'FROM scratch\nADD root.tar /\nCMD ["sleep", "infinity"]\n'
 """A base is also what holds a pod's network namespace open: such a container has only to wait."""
 OPTIONS = (
     "--variant=minbase",
-    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",  # else a program does it that needs all of Perl, 55 MB
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",  # else a program that needs all of Perl does it
     "--include=usr-is-merged",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
@@ -41,11 +42,15 @@ class Builder:
     Args:
         place: the store, a folder of containerd and one of buildah.
         part: a folder for what is needed only now.
+        known: another store, whose images are here too.
     """
 
-    def __init__(self, place: Path, part: Path) -> None:
+    def __init__(self, place: Path, part: Path, known: Path | None = None) -> None:
         self.place = place
         self.part = part
+        self._known = [] if known is None else [f"--storage-opt=overlay.imagestore={known / 'buildah'}"]
+        self.seen = self._configuration()
+        """This machine's way to packages: where a file is seen during a build, and the file here."""
         # buildah keeps the mounts of type=cache there: packages come from the cache that the installer fills.
         packages = part / "buildah-cache" / "root" / ".cache"
         packages.mkdir(parents=True)
@@ -71,22 +76,21 @@ class Builder:
             self._buildah("bud", "--quiet", "--tag", image, str(self.part))
             archive.unlink()
 
-    def build(self, image: str, file: Path, context: Path = CHECKOUT, **args: str) -> None:
+    def build(self, image: str, file: Path, *options: str, context: Path = CHECKOUT) -> None:
         """An image from its Dockerfile.
 
         Args:
             image: the name that it gets.
             file: the Dockerfile.
+            options: more of buildah's own.
             context: the folder that it copies from.
-            args: the build's arguments, images that are here.
         """
-        options = ["--isolation=chroot", "--layers", "--pull-never"]
-        options += (f"--build-arg={name}={value}" for name, value in args.items())
-        options += (f"--volume={here}:{seen}:ro" for seen, here in self._configuration().items())
+        options += ("--isolation=chroot", "--layers", "--pull-never", "--quiet")
+        options += tuple(f"--volume={here}:{seen}:ro" for seen, here in self.seen.items())
         ignore = file.with_name(f"{file.name}.dockerignore")
         if ignore.exists():
-            options.append(f"--ignorefile={ignore}")
-        self._buildah("bud", "--quiet", *options, f"--file={file}", f"--tag={image}", str(context))
+            options += (f"--ignorefile={ignore}",)
+        self._buildah("bud", *options, f"--file={file}", f"--tag={image}", str(context))
 
     def bring(self, *images: str) -> None:
         """Unpack images into the containerd of the store."""
@@ -124,23 +128,29 @@ class Builder:
         """Write an image elsewhere; `target` as buildah names places."""
         self._buildah("push", "--quiet", image, target)
 
+    def labels(self, image: str) -> dict[str, str]:
+        """What an image says of itself."""
+        found: dict[str, str] = json.loads(self._buildah("inspect", "--type=image", image))["OCIv1"][
+            "config"
+        ]["Labels"]
+        return found
+
     def _has(self, image: str) -> bool:
         with contextlib.suppress(ToolError):
             self._buildah("inspect", "--type=image", image)
             return True
         return False
 
-    def _buildah(self, *arguments: str) -> None:
-        run([*self._command(), *arguments], {"TMPDIR": str(self.part)})
+    def _buildah(self, *arguments: str) -> str:
+        return run([*self._command(), *arguments], {"TMPDIR": str(self.part)})
 
     def _command(self) -> list[str]:
         """How to call buildah once: what it mounts and does not unmount goes with it."""
         run = tempfile.mkdtemp(prefix="run-", dir=self.part)
-        places = [f"--root={self.place / 'buildah'}", f"--runroot={run}"]
+        places = [f"--root={self.place / 'buildah'}", f"--runroot={run}", *self._known]
         return ["unshare", "--mount", "buildah", *places, "--storage-driver=overlay"]
 
     def _configuration(self) -> dict[Path, Path]:
-        """This machine's way to packages: where a file is seen during a build, and the file here."""
         pip, uv, npm = Path("/etc/pip.conf"), Path("/etc/uv/uv.toml"), Path("/root/.npmrc")
         trusted = Path(os.environ.get("SSL_CERT_FILE") or TRUSTED)
         files = {TRUSTED: trusted, pip: pip, uv: uv, npm: Path.home() / ".npmrc"}

@@ -102,41 +102,38 @@ def build() -> Images:
     Raises:
         ToolError: when one cannot be built; the text says why.
     """
+    kinds = (WORKSPACE, HUB, PROXY)
+    images = Images(*(kind.image for kind in kinds))  # once: somebody may be writing to the checkout
     with install.one_at_a_time(store().name):
-        for kind in (PROXY, HUB, WORKSPACE):
-            stamp = _stamp(kind.image)
+        for kind, image in zip(kinds, images, strict=True):
+            stamp = store() / "done" / image.rpartition("/")[2]
             if stamp.exists():
                 continue
             stamp.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=store(), prefix="part-") as part:
-                _build(Builder(store(), Path(part)), kind)
+                _build(Builder(store(), Path(part)), kind, image)
             stamp.touch()
-    return Images(WORKSPACE.image, HUB.image, PROXY.image)
+    return images
 
 
-def _build(builder: Builder, kind: Kind) -> None:
+def _build(builder: Builder, kind: Kind, image: str) -> None:
     builder.debian(kind.base, kind.packages)
-    args = {"BASE": kind.base}
+    options = [f"--build-arg=BASE={kind.base}"]
     if kind.builder:
         tools = TOOLS.read_text().split()
-        args["BUILDER"] = _base("build", tools)
-        builder.debian(args["BUILDER"], tools)
+        options.append(f"--build-arg=BUILDER={_base('build', tools)}")
+        builder.debian(_base("build", tools), tools)
     with install.progress(f"the image of the {kind.name}"):
-        builder.build(kind.image, kind.file, **args)
+        builder.build(image, kind.file, *options)
         if kind is WORKSPACE and "UV_CACHE_DIR" not in os.environ:
             # 2 GB, as the installer says
             install.run([str(install.VENV / "bin" / "uv"), "cache", "clean", "pyspark"])
     with install.progress(f"the image of the {kind.name} into containerd"):
-        builder.bring(*([pause()] if kind is PROXY else []), kind.image)
+        builder.bring(*([pause()] if kind is PROXY else []), image)
 
 
 def _base(name: str, packages: list[str]) -> str:
     return f"localhost/podium-debian-{name}:{digest(*packages)}"
-
-
-def _stamp(image: str) -> Path:
-    """What is there when an image is."""
-    return store() / "done" / image.rpartition("/")[2]
 
 
 def copy(root: Path) -> None:
@@ -166,11 +163,11 @@ def _link(source: str, target: str) -> None:
 
 def main() -> None:
     """Build what is missing, and say what there is."""
-    build()
+    images = build()
     with tempfile.TemporaryDirectory(dir=store(), prefix="part-") as part:
         builder = Builder(store(), Path(part))
-        for kind in (WORKSPACE, HUB, PROXY):
-            print(f"\n{kind.image}: {measure(builder, kind.image)}", flush=True)
+        for image in images:
+            print(f"\n{image}: {measure(builder, image)}", flush=True)
 
 
 if __name__ == "__main__":

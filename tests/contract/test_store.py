@@ -120,6 +120,43 @@ async def test_a_name_is_made_once(store):
     assert await store.get(NAME) == made
 
 
+async def test_a_look_finds_what_a_read_does(store):
+    assert await store.look(NAME) is None
+    made = await store.create(make_workspace())
+    assert await store.look(NAME) == made == await store.get(NAME)
+    assert await store.look(OTHER) is None
+
+
+async def test_of_two_objects_one_was_there_before_the_other(store):
+    first = await store.create(make_workspace())
+    assert await store.before(first) == ()
+    second = await store.create(make_workspace(name=OTHER))
+    assert await store.before(second) == (first,)
+    third = await store.create(make_workspace(name="cluster-mmm555"))
+    assert await store.before(third) == (first, second)
+
+
+async def test_what_is_gone_was_not_there_before(store):
+    first = await store.create(make_workspace())
+    await store.delete(NAME)
+    await store.update(labelled(await store.get(NAME), finalizers=()))
+    second = await store.create(make_workspace(name=OTHER))
+    assert await store.before(second) == ()
+    again = await store.create(make_workspace())
+    assert again.metadata.uid != first.metadata.uid
+    assert await store.before(again) == (second,)
+
+
+async def test_a_store_that_answers_is_not_away(store):
+    await store.create(make_workspace())
+    assert store.away == ""
+    turned = asyncio.create_task(store.turned())
+    await store.delete(NAME)
+    await asyncio.sleep(0)
+    assert not turned.done()
+    turned.cancel()
+
+
 # Changing.
 
 

@@ -72,11 +72,11 @@ class TestWhatIsCounted:
         assert counted == [("GET", "429"), ("GET", "200"), ("POST", "409")]
 
     async def test_one_without_an_answer(self, api, server, counted):
-        call = asyncio.create_task(api.call("DELETE", PODS))
+        call = asyncio.create_task(api.call("POST", PODS, {}))
         (await server.asked()).hang_up()
         with pytest.raises(module.NOT_ANSWERING):
             await call
-        assert counted == [("DELETE", "none")]
+        assert counted == [("POST", "none")]
 
     async def test_a_watch_when_it_begins(self, api, server, counted):
         async def watch():

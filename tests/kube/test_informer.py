@@ -354,3 +354,61 @@ class TestWhatAWriteWasAnswered:
         listener.note(tea("sencha", 90))
         listing.answer(page(100))  # it was deleted meanwhile
         await listener.hears(("sencha", "- > green"), ("sencha", "green > -"))
+
+
+class TestContact:
+    async def test_is_not_lost_when_a_watch_is_cut_and_goes_on(self, server, listening):
+        contact = (listener := listening()).informer.contact
+        watch = await listed(server, listener)
+        watch.hang_up()
+        watch = await server.asked(LINE, watch="1")
+        assert not contact.lost
+        await watch.say(bookmark(150))
+        await until("it is as if nothing had happened", lambda: not contact._failures)
+
+    @pytest.mark.parametrize("status", [500, 503])
+    async def test_is_lost_when_the_next_one_fails_too_and_back_with_the_first_that_is_begun(
+        self, server, listening, status
+    ):
+        contact = (listener := listening()).informer.contact
+        turned = asyncio.create_task(contact.turned())
+        watch = await listed(server, listener)
+        for _ in range(2):
+            assert not contact.lost
+            watch.refuse(status)
+            watch = await server.asked(LINE, watch="1", resourceVersion="100")
+        assert contact.lost
+        await turned
+        turned = asyncio.create_task(contact.turned())
+        await watch.say(bookmark(150))
+        await turned
+        assert not contact.lost
+
+    async def test_is_not_lost_to_a_server_that_refuses(self, server, listening):
+        """It answers, after all; an operator has to look, and the log says at what."""
+        contact = (listener := listening()).informer.contact
+        watch = await listed(server, listener)
+        for _ in range(4):
+            watch.refuse(403, "Forbidden")
+            watch = await server.asked(LINE, watch="1", resourceVersion="100")
+        assert not contact.lost
+
+    async def test_is_looked_at_anew_when_somebody_doubts(self, server, listening):
+        listener = listening()
+        watch = await listed(server, listener)
+        await watch.say(bookmark(150))
+        await until("the watch has begun", lambda: listener.informer._watched)
+        listener.informer.doubt()
+        watch = await server.asked(LINE, watch="1", resourceVersion="150")
+        listener.informer.doubt()  # while it is being looked at, this changes nothing
+        await watch.say(event("ADDED", tea("assam", 151)))
+        await listener.hears(("assam", "- > green"))
+
+    async def test_is_lost_to_a_server_that_takes_requests_and_says_nothing(
+        self, server, listening, monkeypatch
+    ):
+        monkeypatch.setattr(module, "OPENING", 0.05)
+        contact = (listener := listening()).informer.contact
+        await listed(server, listener)
+        await server.asked(LINE, watch="1", resourceVersion="100")
+        await until("it is lost", lambda: contact.lost)

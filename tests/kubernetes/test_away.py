@@ -1,4 +1,4 @@
-"""The API server is away: what is known is still shown, changes wait, and everybody is told, at both turns."""
+"""The API server is away: what is known is still shown, changes wait, and everybody is told, both times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from hub.kube import api, informer
+from hub.kube import api
+from hub.kube import informer as module
 from hub.store.kubernetes import AWAY
 from tests.cluster.control_plane import ControlPlane
 from tests.kubernetes.replicas import LAUNCH, browser, noticed, replica
@@ -93,7 +94,7 @@ async def test_it_is_killed_and_comes_back(server, web, person):
 async def test_it_only_hangs(server, web, person, monkeypatch):
     """No connection is closed: only who asks for something notices, and everybody else is told by that."""
     monkeypatch.setattr(api, "TIMEOUT", aiohttp.ClientTimeout(total=1))
-    monkeypatch.setattr(informer, "OPENING", 1.0)
+    monkeypatch.setattr(module, "OPENING", 1.0)
     await person.open(web)
     name = (await person.launch(web)).json["metadata"]["name"]
     path = f"/api/workspaces/{name}"
@@ -116,8 +117,10 @@ async def test_it_only_hangs(server, web, person, monkeypatch):
 
 async def test_a_watch_that_is_cut_once_is_no_reason_to_say_anything(web, server, person):
     """As when a balancer before several API servers takes one of them out."""
-    contact = web.store._informer.contact
-    web.store._informer.doubt()
+    informer = web.store._informer
+    contact = informer.contact
+    await until("it watches", lambda: informer._watched)
+    informer.doubt()
     await until("the watch was lost", lambda: contact._failures)
     await until("it goes on", lambda: not contact._failures)
     assert not contact.lost

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.wiring import run_web
+from hub.parts import run_web
 from tests.dashboard import TARGET, asked, parse, queries
 from tests.kubernetes.parts import running
 

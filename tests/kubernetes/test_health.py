@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from hub.wiring import run_controller, run_web
+from hub.parts import run_controller, run_web
 from tests.kubernetes.between import Between, refusal
 from tests.kubernetes.parts import running
 

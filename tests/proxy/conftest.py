@@ -8,8 +8,15 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from proxy import keeper
 from tests.proxy.keeping import Recorder
 from tests.proxy.real import RealProxy, real_proxy
+
+
+@pytest.fixture(autouse=True)
+def for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a proxy that does not answer waits for ever, however busy this machine is."""
+    monkeypatch.setattr(keeper, "PATIENCE", 3600)
 
 
 @pytest.fixture(scope="module")

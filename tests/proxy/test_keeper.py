@@ -12,6 +12,7 @@ from proxy.keeper import RouteKeeper
 from proxy.routes import DEFAULT, SENTINEL
 from tests.proxy.keeping import FIXED, WEB, A, B, C, Keeping, Recorder, equal, keeping, table
 from tests.proxy.real import TOKEN
+from tests.waiting import PATIENCE as SOON
 from tests.waiting import until
 
 MOVED = {"/cluster-aaaaaa": "http://127.0.0.1:3"}
@@ -52,21 +53,31 @@ async def test_a_put_is_done_when_it_returns(kept, shared_proxy, session):
 
 
 async def test_the_sentinel_waits_until_every_workspace_had_its_turn_and_comes_last(
-    kept, shared_proxy, session
+    client, shared_proxy, session, monkeypatch
 ):
-    recorder = kept.clients[shared_proxy.api]
-    await kept.keeper.put("cluster-aaaaaa", A)
-    assert SENTINEL not in kept.keeper.wanted
-    may = recorder.held["/cluster-bbbbbb"] = asyncio.Event()
-    put = asyncio.create_task(kept.keeper.put("cluster-bbbbbb", B))
-    await until("it is on its way", lambda: recorder.holding)
-    kept.keeper.tried()
-    assert SENTINEL in kept.keeper.wanted
-    assert await table(session, shared_proxy) == {DEFAULT: WEB, **A}
-    may.set()
-    await put
-    await equal(session, shared_proxy, {**FIXED, **A, **B})
-    assert recorder.changes[-2:] == [("add", "/cluster-bbbbbb"), ("add", SENTINEL)]
+    monkeypatch.setattr(replica, "CHECK_SECONDS", 3600)
+    async with keeping(session, shared_proxy) as kept:
+        recorder = kept.clients[shared_proxy.api]
+        await kept.keeper.put("cluster-aaaaaa", A)
+        assert SENTINEL not in kept.keeper.wanted
+        may = recorder.held["/cluster-bbbbbb"] = asyncio.Event()
+        put = asyncio.create_task(kept.keeper.put("cluster-bbbbbb", B))
+        await until("it is on its way", lambda: recorder.holding)
+        kept.keeper.tried()
+        assert SENTINEL in kept.keeper.wanted
+        assert await table(session, shared_proxy) == {DEFAULT: WEB, **A}
+        may.set()
+        await put
+        await equal(session, shared_proxy, {**FIXED, **A, **B})
+        assert recorder.changes[-2:] == [("add", "/cluster-bbbbbb"), ("add", SENTINEL)]
+
+
+async def test_the_sentinel_comes_as_soon_as_it_may(client, shared_proxy, session, monkeypatch):
+    monkeypatch.setattr(replica, "CHECK_SECONDS", 3600)
+    async with keeping(session, shared_proxy) as kept:
+        await kept.keeper.put("cluster-aaaaaa", A)
+        kept.keeper.tried()
+        await equal(session, shared_proxy, {**FIXED, **A})
 
 
 async def test_what_is_right_is_never_put_again(client, shared_proxy, session):
@@ -130,6 +141,22 @@ async def test_one_that_lost_everything_gets_it_back(own_proxy, session):
         await asyncio.to_thread(own_proxy.start)
         await equal(session, own_proxy, {**FIXED, **A, **C})
         assert kept.changes(own_proxy)[-1] == ("add", SENTINEL)
+
+
+async def test_nobody_waits_for_one_that_is_away_and_its_absence_is_told_once(own_proxy, session, caplog):
+    caplog.set_level("INFO", "podium.proxy")
+    async with keeping(session, own_proxy) as kept:
+        await kept.keeper.put("cluster-aaaaaa", A)
+        own_proxy.kill()
+        async with asyncio.timeout(SOON):
+            await kept.keeper.put("cluster-bbbbbb", B)
+            await kept.keeper.put("cluster-cccccc", C)
+        await asyncio.to_thread(own_proxy.start)
+        await equal(session, own_proxy, {DEFAULT: WEB, **A, **B, **C})
+        await until("it is told", lambda: len(caplog.records) > 1)
+    gone, back = [record.message for record in caplog.records]
+    assert gone.startswith(f"the proxy at {own_proxy.api} does not answer")
+    assert back == f"the proxy at {own_proxy.api} has its 4 routes"
 
 
 async def test_one_that_was_emptied_without_a_word_gets_everything_back(kept, client, shared_proxy, session):

@@ -250,6 +250,7 @@ async def serving(
     code: str = CODE,
     hub_key: bytes = HUB_KEY,
     address: PublicAddress = LOCAL,
+    make_store: type[FileStore] = FileStore,
 ) -> AsyncIterator[Web]:
     """A web tier with an empty store in a directory, that serves while the context lasts."""
     async with contextlib.AsyncExitStack() as stack:
@@ -260,7 +261,7 @@ async def serving(
                 cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=PATIENCE)
             )
         )
-        store = FileStore(directory / "objects")
+        store = make_store(directory / "objects")
         watcher = Watcher(store)
         sockets = tornado.netutil.bind_sockets(0, HOST)
         port = int(sockets[0].getsockname()[1])

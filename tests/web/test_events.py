@@ -40,6 +40,7 @@ class Stream:
         fields = dict(line.split(": ", 1) for line in block.strip("\n").split("\n"))
         if "retry" in fields:
             self.retry = fields["retry"]
+            assert (await self.next())[0] == ALIVE
             return await self.next()
         if fields["event"] == "notice":
             self.notices.append(json.loads(fields["data"]))

@@ -10,7 +10,7 @@ import pytest
 from hub.health import Health
 from hub.logs import REQUEST, REQUEST_ID, JsonLines, about
 from tests.waiting import until
-from tests.web.serving import MINE, Web
+from tests.web.serving import MINE, OTHER, THEIRS, Web
 
 OWN = "X-Request-Id"
 
@@ -106,6 +106,19 @@ class TestAccessLog:
         assert record.getMessage().startswith("GET /api/profiles 200 ")
         wanted = {"method": "GET", "path": "/api/profiles", "status": 200, "request": "my-id"}
         assert wanted.items() <= told.items()
+
+    async def test_of_a_workspace(
+        self, web: Web, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        caplog.set_level(logging.DEBUG, "podium.access")
+        monkeypatch.setattr(caplog.handler, "filters", [about])
+        await web.add()
+        await web.add(THEIRS, OTHER)
+        for name in (MINE, THEIRS):
+            await web.ask("GET", f"/api/workspaces/{name}")
+        mine, theirs = [r for r in caplog.records if r.name == "podium.access"]
+        assert mine.__dict__["workspace"] == MINE
+        assert "workspace" not in theirs.__dict__, "it is not this person's to name"
 
     async def test_a_long_path_makes_no_long_line(self, web: Web, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "podium.access")

@@ -128,6 +128,18 @@ class TestHeaders:
         assert answer.headers["Content-Type"].startswith(("text/javascript", "application/javascript"))
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
+    async def test_a_script_is_kept_under_the_address_that_its_content_has(self, web: Web) -> None:
+        page = (await web.ask("GET", "/", "session")).text
+        (path,) = re.findall(r'src="(/static/podium\.js\?v=[^"]+)"', page)
+        kept = await web.ask("GET", path, "nobody")
+        assert int(kept.headers["Cache-Control"].partition("max-age=")[2]) > 10**6
+
+    @pytest.mark.parametrize("version", ["?v=another", "", "?v=", "?v=a&v=b"])
+    async def test_and_not_under_that_of_another_version(self, web: Web, version: str) -> None:
+        """During an upgrade a page of the new version may ask a process of the old one."""
+        answer = await web.ask("GET", f"/static/podium.js{version}", "nobody")
+        assert (answer.status, answer.headers.get("Cache-Control")) == (200, None)
+
 
 class TestSecrets:
     async def secrets(self, web: Web) -> list[bytes]:

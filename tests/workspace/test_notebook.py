@@ -234,6 +234,18 @@ async def test_a_page_of_another_site_cannot_open_a_kernels_channels(page: Page,
     await kernel.close()
 
 
+async def test_a_page_behind_something_that_ends_tls_opens_a_kernels_channels(page: Page, tab: Page) -> None:
+    """The browser says https of its page, and the request that comes here is of http."""
+    secure = tab.site.url(HTTP).replace("http:", "https:")
+    kernel = await page.kernel()
+    own = await tab.channels(kernel.id, Origin=secure)
+    await own.close()
+    for foreign in (f"{secure}.evil.example", "https://evil.example", "null"):
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await tab.channels(kernel.id, Origin=foreign)
+    await kernel.close()
+
+
 async def test_a_name_that_is_not_this_machines_is_refused(tab: Page) -> None:
     async with tab.session.get(tab.url("lab"), headers={"Host": "rebound.example"}) as response:
         assert response.status == 403

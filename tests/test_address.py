@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from hub.errors import ConfigurationError
 from hub.web.address import PublicAddress
-from tests.web.serving import CODE, MINE, OTHER, Web, serving
-from tests.web.test_access import SCALE
 
 ANY, LOCAL = PublicAddress(), PublicAddress(local=True)
 HTTPS = PublicAddress("https://podium.example.org")
@@ -101,86 +96,15 @@ def test_what_is_no_address_is_refused_by_name(url: str) -> None:
         PublicAddress(url)
 
 
-@pytest.fixture
-async def public(tmp_path: Path) -> AsyncIterator[Web]:
-    """A web tier behind something that ends TLS."""
-    async with serving(tmp_path, address=HTTPS) as web:
-        yield web
-
-
-@pytest.fixture
-async def anywhere(tmp_path: Path) -> AsyncIterator[Web]:
-    """A web tier that answers to any name."""
-    async with serving(tmp_path, address=ANY) as web:
-        yield web
-
-
-def from_page(origin: str, host: str = OWN) -> dict[str, str]:
-    return {"Host": host, "Origin": origin}
-
-
-async def change(web: Web, sent: dict[str, str]) -> int:
-    """The status of a page's change."""
-    answer = await web.ask("PATCH", f"/api/workspaces/{MINE}", "session", headers=sent, **SCALE)
-    return answer.status
-
-
-async def shake(web: Web, sent: dict[str, str]) -> int:
-    """The status of a page's WebSocket."""
-    return await web.handshake(f"/{MINE}_dask/ws", {**web.credentials("session"), **sent})
-
-
-@pytest.mark.parametrize("ask", [change, shake])
-async def test_a_page_of_the_public_address_is_ones_own(public: Web, ask) -> None:
-    await public.add()
-    assert await ask(public, from_page(f"https://{OWN}")) in (101, 200)
-    assert await ask(public, from_page(f"http://{OWN}")) == 403
-    assert await ask(public, from_page("https://evil.com")) == 403
-    assert await ask(public, from_page(f"https://{OWN}", "evil.com")) == 403
-    assert await ask(public, from_page(public.url, f"127.0.0.1:{public.port}")) == 403
-
-
-@pytest.mark.parametrize("ask", [change, shake])
-async def test_a_page_of_whatever_name_was_asked_is_ones_own(anywhere: Web, ask) -> None:
-    await anywhere.add()
-    for scheme in ("http", "https"):
-        assert await ask(anywhere, from_page(f"{scheme}://{OWN}")) in (101, 200)
-        assert await ask(anywhere, from_page(f"{scheme}://elsewhere.org", "elsewhere.org")) in (101, 200)
-    assert await ask(anywhere, from_page("https://evil.com")) == 403
-    assert await ask(anywhere, from_page("null")) == 403
-
-
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("address", "secure", "names"),
     [
-        ("/sign-in", "podium-xsrf"),
-        ("/sign-in", "podium-session"),
-        (f"/workspaces/{MINE}/open", "podium-notebook"),
+        (ANY, False, "its own names"),
+        (HTTPS, True, "https://podium.example.org"),
+        (PublicAddress("HTTPS://podium.example.org"), True, "HTTPS://podium.example.org"),
+        (HTTP, False, "http://Podium.example.org:8000/"),
+        (LOCAL, False, "127.0.0.1 and localhost"),
     ],
 )
-async def test_cookies_are_for_tls_alone_where_the_address_says_so(
-    public: Web, anywhere: Web, path: str, name: str
-) -> None:
-    for web, secure in ((public, True), (anywhere, False)):
-        if await web.store.get(MINE) is None:
-            await web.add()
-        host = {"Host": OWN}
-        if name == "podium-session":
-            answer = await web.ask("POST", path, "nobody", headers=host, data={"code": CODE})
-        else:
-            who = "nobody" if path == "/sign-in" else "session"
-            cookies = {} if name != "podium-xsrf" else {"Cookie": ""}
-            answer = await web.ask("GET", path, who, headers={**host, **cookies})
-        cookie = answer.cookie(name)
-        assert cookie is not None
-        assert ("secure" in [part.strip().lower() for part in cookie.split(";")]) is secure
-
-
-async def test_redirects_lead_to_no_host(public: Web) -> None:
-    await public.add()
-    await public.add("cluster-theirs", owner=OTHER)
-    for path in (f"/workspaces/{MINE}/open", f"/{MINE}_dask", f"/{MINE}/lab"):
-        answer = await public.ask("GET", path, "session", headers={"Host": OWN})
-        assert answer.status == 302
-        assert answer.location.startswith("/")
-        assert not answer.location.startswith("//")
+def test_what_follows_from_an_address(address: PublicAddress, secure: bool, names: str) -> None:
+    assert (address.secure, address.names) == (secure, names)

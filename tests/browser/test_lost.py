@@ -1,0 +1,291 @@
+"""Pages in a real browser whose connections are lost in every way, and a cluster that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import web as server
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from hub.store.files import FileStore
+from hub.web import api
+from tests.browser.browsing import browser, chromium, look
+from tests.browser.line import Line, page_of_a_proxy
+from tests.web.elsewhere import Elsewhere, serving_elsewhere
+from tests.web.serving import MINE, PERSON, session_cookie
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
+]
+
+SAID = "The cluster does not answer at the moment. What runs goes on; changes have to wait."
+RECONNECTING = "Reconnecting…"
+
+
+class Cluster(FileStore):
+    """A store whose cluster may be away."""
+
+    def __init__(self, *args, **more) -> None:
+        super().__init__(*args, **more)
+        self._turn = asyncio.Event()
+
+    async def turned(self) -> None:
+        await self._turn.wait()
+
+    async def turn(self, away: str) -> None:
+        self.away = away
+        self._turn.set()
+        self._turn = asyncio.Event()
+
+
+class Place:
+    """A web tier, the line to it, and a browser at the other end."""
+
+    def __init__(self, elsewhere: Elsewhere, line: Line, context: BrowserContext) -> None:
+        self._elsewhere, self.line, self.context = elsewhere, line, context
+        self.web = elsewhere.web
+        self.run = elsewhere.run
+
+    def open(self, path: str) -> Page:
+        """A page that is connected."""
+        before = len(self.line.streams)
+        page = self.context.new_page()
+        page.goto(self.line.url + path)
+        self.connected(page, before)
+        return page
+
+    def connected(self, page: Page, before: int) -> None:
+        """Wait until there is another event stream than so many."""
+        while len(self.line.streams) <= before:
+            page.wait_for_timeout(20)
+
+    def tell(self, message: str) -> None:
+        """Let the controller report something."""
+        self.run(self.web.report(message=message))
+
+    def away(self, said: str = SAID) -> None:
+        """Let the cluster be away, or be back."""
+        store = self.web.store
+        assert isinstance(store, Cluster)
+        self.run(store.turn(said))
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def place(tmp_path: Path, chrome: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    with ExitStack() as stack:
+        elsewhere = stack.enter_context(serving_elsewhere(tmp_path, make_store=Cluster))
+        line = Line(elsewhere.web.url)
+        serving = line.serve()
+        elsewhere.run(serving.__aenter__())
+        stack.callback(lambda: elsewhere.run(serving.__aexit__(None, None, None)))
+        context = stack.enter_context(chrome.new_context())
+        name, _, value = session_cookie(PERSON).partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": line.url}])
+        yield Place(elsewhere, line, context)
+
+
+def headline(page: Page, text: str) -> None:
+    expect(page.locator("[data-text=message]")).to_have_text(text)
+
+
+def connection(page: Page, text: str) -> None:
+    expect(page.locator("#connection")).to_have_text(text)
+
+
+class TestStream:
+    def test_that_is_cut_goes_on_and_nobody_notices(self, place: Place) -> None:
+        place.run(place.web.add())
+        page = place.open(f"/workspaces/{MINE}")
+        page.evaluate(WATCH_CONNECTION)
+        for number in range(3):
+            before = len(place.line.streams)
+            place.run(place.line.hang_up())
+            place.tell(f"news {number}")
+            headline(page, f"news {number}")
+            place.connected(page, before)
+        assert page.evaluate("window.said") == []
+
+    @pytest.mark.parametrize("status", [404, 500, 502, 503])
+    def test_that_a_proxy_refuses_comes_back(self, place: Place, status: int) -> None:
+        """Which a browser by itself takes for the end."""
+        place.run(place.web.add())
+        page = place.open(f"/workspaces/{MINE}")
+        place.line.fault = lambda request: page_of_a_proxy(status)
+        place.run(place.line.hang_up())
+        connection(page, RECONNECTING)
+        place.tell("meanwhile")
+        place.line.fault = lambda request: None
+        headline(page, "meanwhile")
+        connection(page, "")
+        assert page.url.endswith(f"/workspaces/{MINE}")
+
+    def test_that_falls_silent_is_taken_for_dead(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(api, "KEEP_ALIVE", 0.3)
+        place.run(place.web.add())
+        page = place.open(f"/workspaces/{MINE}")
+        before = len(place.line.streams)
+        place.run(place.line.fall_silent())
+        place.tell("not heard at first")
+        place.connected(page, before)
+        headline(page, "not heard at first")
+
+    def test_of_a_laptop_that_was_offline(self, place: Place) -> None:
+        place.run(place.web.add())
+        page = place.open(f"/workspaces/{MINE}")
+        place.context.set_offline(True)
+        place.run(place.line.hang_up())
+        connection(page, RECONNECTING)
+        place.tell("meanwhile")
+        place.context.set_offline(False)
+        headline(page, "meanwhile")
+        connection(page, "")
+
+    def test_of_a_workspace_that_went_meanwhile_leads_home(self, place: Place) -> None:
+        place.run(place.web.add())
+        page = place.open(f"/workspaces/{MINE}")
+        place.line.fault = lambda request: page_of_a_proxy(503)
+        place.run(place.line.hang_up())
+        place.run(place.web.store.delete(MINE))
+        place.run(place.web.finish())
+        connection(page, RECONNECTING)
+        place.line.fault = lambda request: None
+        page.wait_for_url(place.line.url + "/")
+        expect(page.get_by_role("button", name="Launch cluster")).to_be_visible()
+
+
+WATCH_CONNECTION = """() => {
+  window.said = [];
+  const element = document.querySelector('#connection');
+  new MutationObserver(() => window.said.push(element.textContent)).observe(element, { childList: true });
+}"""
+
+
+class TestAway:
+    def test_a_workspaces_page(self, place: Place) -> None:
+        place.run(place.web.add())
+        page = place.open(f"/workspaces/{MINE}")
+        slider = page.get_by_label("Workers of Dask, slider")
+        extend, add = page.locator("[data-action=extend]").last, page.get_by_role("button", name="Add")
+        expect(slider).to_be_enabled()
+        expect(page.locator("#notice")).to_be_hidden()
+        place.away()
+        expect(page.locator("#notice")).to_have_text(SAID)
+        for control in (slider, extend, page.get_by_role("button", name="Stop")):
+            expect(control).to_be_disabled()
+        expect(page.get_by_role("link", name="Open notebook")).to_be_enabled()
+        look(page, "away-workspace")
+        unavailable = add.count()
+        place.away("")
+        expect(page.locator("#notice")).to_be_hidden()
+        for control in (slider, extend):
+            expect(control).to_be_enabled()
+        assert add.count() == unavailable
+
+    def test_the_launch_page(self, place: Place) -> None:
+        page = place.open("/")
+        button = page.get_by_role("button", name="Launch cluster")
+        expect(button).to_be_enabled()
+        place.away()
+        expect(page.locator("#notice")).to_have_text(SAID)
+        expect(button).to_be_disabled()
+        look(page, "away-launch")
+        place.away("")
+        expect(button).to_be_enabled()
+        expect(page.locator("#notice")).to_be_hidden()
+
+    @pytest.mark.parametrize("path", ["/", f"/workspaces/{MINE}"])
+    def test_a_page_that_is_opened_meanwhile(self, place: Place, path: str) -> None:
+        place.run(place.web.add())
+        place.away()
+        page = place.open(path)
+        expect(page.locator("#notice")).to_have_text(SAID)
+        look(page, "away-home" if path == "/" else "away-opened")
+        place.away("")
+        expect(page.locator("#notice")).to_be_hidden()
+
+    def test_it_is_back_before_the_page_is_connected(self, place: Place) -> None:
+        place.run(place.web.add())
+        place.away()
+        place.line.fault = lambda request: page_of_a_proxy(503) if request.path.endswith("/events") else None
+        page = place.context.new_page()
+        page.goto(f"{place.line.url}/workspaces/{MINE}")
+        expect(page.locator("#notice")).to_have_text(SAID)
+        place.away("")
+        place.line.fault = lambda request: None
+        expect(page.locator("#notice")).to_be_hidden()
+
+    def test_without_scripts(self, place: Place, chrome: Browser) -> None:
+        place.away()
+        with chrome.new_context(
+            java_script_enabled=False, storage_state=place.context.storage_state()
+        ) as context:
+            page = context.new_page()
+            page.goto(place.line.url)
+            expect(page.locator("#notice")).to_have_text(SAID)
+
+
+class Notebook:
+    """What is at a workspace's own path: nothing, a proxy's page, or JupyterLab."""
+
+    def __init__(self, line: Line) -> None:
+        self.status = 503
+        self.asked = 0
+        line.fault = self.answer
+
+    def answer(self, request: server.Request) -> server.Response | None:
+        if not request.path.startswith(f"/{MINE}/"):
+            return None
+        self.asked += 1
+        if self.status != 200:
+            return page_of_a_proxy(self.status) if self.status else None
+        return server.Response(text="<title>JupyterLab</title>", content_type="text/html")
+
+
+class TestLaunch:
+    @pytest.mark.parametrize("status", [503, 502, 404, 0])
+    def test_nobody_is_led_to_where_nothing_answers(self, place: Place, status: int) -> None:
+        """The proxy that knows the notebook may die in that moment; 0 is one that has yet to hear of it."""
+        notebook = Notebook(place.line)
+        notebook.status = status
+        place.run(place.web.add(phase="Starting", reason="OpeningRoute"))
+        page = place.open(f"/workspaces/{MINE}?launched=1")
+        place.run(place.web.report(phase="Ready", reason=""))
+        while notebook.asked < 3:
+            page.wait_for_timeout(20)
+        assert "/workspaces/" in page.url
+        notebook.status = 200
+        page.wait_for_url(re.compile(rf"/{MINE}/$"))
+        expect(page).to_have_title("JupyterLab")
+
+    def test_a_click_that_a_dying_program_took_with_it_is_made_again(self, place: Place) -> None:
+        page = place.open("/")
+        lost = []
+
+        def once(request: server.Request) -> server.Response | None:
+            if request.method == "POST" and len(lost) < 2:
+                lost.append(request.path)
+                return page_of_a_proxy(503)
+            return None
+
+        place.line.fault = once
+        page.get_by_role("button", name="Launch cluster").click()
+        page.wait_for_url(re.compile(r"/workspaces/cluster-\w+\?launched=1"))
+        assert lost == ["/api/workspaces"] * 2
+
+    def test_what_podium_itself_refuses_is_told_at_once(self, place: Place) -> None:
+        page = place.open("/")
+        page.evaluate("document.querySelector('input[name=profile]').value = 'nonsense'")
+        page.get_by_role("button", name="Launch cluster").click()
+        expect(page.locator("[data-error]")).to_contain_text("there is no profile 'nonsense'")
