@@ -21,7 +21,7 @@ test-node: ## Run the tests that need a real node, on one that is made for them:
 	@$(PYTHON) -m hub.install --tests && \
 		exec $(BIN)/python -m tests.cluster.node -- $(abspath $(BIN))/python -m pytest tests/node $(ARGS)
 
-images: ## Build the image of the workspaces without a registry, as make test-node does by itself
+images: ## Build the three images without a registry, as make test-node does by itself, and say how large they are
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster.images
 
 PURE := admission culler desired errors happenings keys model notebook observed profiles scaling status workload web/address \

@@ -108,9 +108,9 @@ class Replica:
         """Look, if it may have changed; then put right what is not, the sentinel after all else."""
         await self._check()
         if not self._known:
+            self._known = True  # before it is asked, so that who wants another look meanwhile gets one
             self.present = await self._client.routes()
             self._paths |= self.present.keys() | self._table.wanted.keys()
-            self._known = True
             # Without a sentinel nobody is sent to it, so nobody has to wait for it.
             self.behind = self.behind or SENTINEL in self._table.wanted.keys() - self.present.keys()
         while self._paths:
@@ -127,7 +127,9 @@ class Replica:
         if now >= self._look_at:
             self._known, self._look_at = False, now + LOOK_SECONDS
         if self._known and now >= self._check_at:
-            self._known, self._check_at = await self._client.has(SENTINEL), now + CHECK_SECONDS
+            self._check_at = now + CHECK_SECONDS
+            there = await self._client.has(SENTINEL)
+            self._known = self._known and there
 
     async def _apply(self, changes: Changes) -> None:
         """Carry out all of it that can be, several at once; raises what the first that failed failed with."""

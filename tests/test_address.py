@@ -104,6 +104,7 @@ def test_what_is_no_address_is_refused_by_name(url: str) -> None:
         (PublicAddress("HTTPS://podium.example.org"), True, "HTTPS://podium.example.org"),
         (HTTP, False, "http://Podium.example.org:8000/"),
         (LOCAL, False, "127.0.0.1 and localhost"),
+        (PublicAddress("https://podium.example.org", local=True), False, "127.0.0.1 and localhost"),
     ],
 )
 def test_what_follows_from_an_address(address: PublicAddress, secure: bool, names: str) -> None:

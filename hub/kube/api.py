@@ -199,7 +199,8 @@ class Api:
 
     async def close(self) -> None:
         """End all connections; one that does not end by itself is left to the end of the process."""
-        with suppress(TimeoutError):
+        # An AttributeError: some versions of Python 3.11 cannot abort a connection that is lost already.
+        with suppress(TimeoutError, AttributeError):
             async with asyncio.timeout(FAREWELL):
                 await self._connector.close(abort_ssl=True)
         await self._rest.close()

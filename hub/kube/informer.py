@@ -28,7 +28,7 @@ LIFE = "290"
 """Seconds after which the server ends a watch; another one goes on from there."""
 SILENCE = 90.0
 """Seconds; the server sends a bookmark every minute, so a connection without one is dead."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 OPENING = 15.0
 """Seconds that the server may take to begin a watch."""
 LOST_AFTER = 2

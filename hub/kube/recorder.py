@@ -54,6 +54,7 @@ class Recorder:
         self._clock = clock
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MOST_WAITING)
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._last = 0
 
     def reported(self, before: Workspace, after: Workspace) -> None:
         """Tell what happened between two reports."""
@@ -87,12 +88,14 @@ class Recorder:
         return may
 
     def _event(self, workspace: Workspace, happening: Happening) -> dict[str, Any]:
-        now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        metadata = workspace.metadata
+        metadata, at = workspace.metadata, self._now()
+        now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        # Of one second, kubectl shows them in the order of their names.
+        self._last = max(self._last + 1, round(at.timestamp() * 1e6))
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{metadata.name}.", "namespace": self._namespace},
+            "metadata": {"name": f"{metadata.name}.{self._last:x}", "namespace": self._namespace},
             "involvedObject": {
                 "apiVersion": workspace.api_version,
                 "kind": workspace.kind,

@@ -43,7 +43,7 @@ class PublicAddress:
     @property
     def secure(self) -> bool:
         """Whether browsers are told to send cookies over TLS alone."""
-        return self.url.lower().startswith("https:")
+        return not self.local and self.url.lower().startswith("https:")
 
     @property
     def names(self) -> str:

@@ -21,13 +21,14 @@ const NO_ANSWER = { status: 0, message: 'Podium does not answer.', hint: 'It may
 export const ELSEWHERE = [0, 502, 503, 504]; // what a proxy says while the program behind it is away
 
 const LONGEST_SILENCE = 30000; // until the other end says how often it says something
+const LASTED = 5000;
 const LONGEST_WAIT = 45000; // for what Podium does, which itself may wait for the cluster
 
 export const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 /** Milliseconds to wait before the nth attempt: longer each time, and for each page another, so that a hundred
     pages that lost the same program do not come back as one. */
-export const patience = (attempts) => Math.min(250 * 2 ** attempts, 8000) * (0.5 + Math.random());
+export const patience = (attempts) => Math.min(500 * 2 ** attempts, 8000) * (0.5 + Math.random());
 
 /** One request to the API. Throws `{status, code, message, hint}`; the code is there when Podium itself said it. */
 export async function api(method, path, body) {
@@ -66,7 +67,7 @@ let lost = null;
 /** Say quietly that the connection is lost, unless it is back within a moment. */
 function connection(well) {
   if (!well) {
-    lost ??= setTimeout(() => write(find('#connection'), 'Reconnecting…'), 1000);
+    lost ??= setTimeout(() => write(find('#connection'), 'Reconnecting…'), 2000);
     return;
   }
   clearTimeout(lost);
@@ -94,7 +95,7 @@ export function notice(text) {
     falls silent, and a laptop that slept. `listeners` are by kind of event; `look` is asked after a refusal, and
     returns whether to go on; `mayRest` says whether a hidden tab may let go. */
 export function follow(address, listeners, look, mayRest) {
-  let [source, timer, attempts, heard, silence, over] = [null, null, 0, 0, LONGEST_SILENCE, false];
+  let [source, timer, attempts, opened, heard, silence, over] = [null, null, 0, 0, 0, LONGEST_SILENCE, false];
   const hear = () => { heard = Date.now(); };
   const close = () => {
     clearTimeout(timer);
@@ -108,6 +109,8 @@ export function follow(address, listeners, look, mayRest) {
   const later = () => {
     close();
     connection(false);
+    if (opened && Date.now() - opened > LASTED) attempts = 0; // what is cut at once again and again is not well
+    opened = 0;
     timer = setTimeout(connect, patience(attempts));
     attempts += 1;
   };
@@ -124,7 +127,7 @@ export function follow(address, listeners, look, mayRest) {
     source = new EventSource(address);
     source.onopen = () => {
       hear();
-      attempts = 0;
+      opened = heard;
       connection(true);
     };
     source.onerror = ({ target }) => {

@@ -70,7 +70,7 @@ test('pages that lost the same program come back soon, but not as one, and not f
   const wire = readFileSync(new URL('../../templates/static/wire.js', import.meta.url)).toString('base64');
   const { patience } = await import(`data:text/javascript;base64,${wire}`);
   const waits = (attempts) => Array.from({ length: 1000 }, () => patience(attempts)).sort((one, other) => one - other);
-  for (const [attempts, middle] of [[0, 250], [1, 500], [3, 2000], [5, 8000], [50, 8000]]) {
+  for (const [attempts, middle] of [[0, 500], [1, 1000], [3, 4000], [5, 8000], [50, 8000]]) {
     const drawn = waits(attempts);
     assert.ok(drawn[0] >= middle / 2 && drawn[999] <= middle * 1.5, `${drawn[0]} to ${drawn[999]}`);
     for (const tenth of [100, 300, 500, 700, 900]) {

@@ -130,10 +130,9 @@ class Builder:
 
     def labels(self, image: str) -> dict[str, str]:
         """What an image says of itself."""
-        found: dict[str, str] = json.loads(self._buildah("inspect", "--type=image", image))["OCIv1"][
-            "config"
-        ]["Labels"]
-        return found
+        found = json.loads(self._buildah("inspect", "--type=image", image))
+        labels: dict[str, str] = found["OCIv1"]["config"]["Labels"]
+        return labels
 
     def _has(self, image: str) -> bool:
         with contextlib.suppress(ToolError):

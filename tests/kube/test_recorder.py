@@ -53,7 +53,7 @@ async def test_an_event_is_about_a_workspace(recorder, server):
     assert await written(server) == {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{NAME}.", "namespace": "podium"},
+        "metadata": {"name": f"{NAME}.64bf535af1000", "namespace": "podium"},
         "involvedObject": {
             "apiVersion": "podium.hub/v1",
             "kind": "Workspace",
@@ -71,6 +71,13 @@ async def test_an_event_is_about_a_workspace(recorder, server):
         "lastTimestamp": "2026-03-01T12:00:00Z",
         "count": 1,
     }
+
+
+async def test_the_order_of_their_names_is_that_in_which_they_happened(recorder, server):
+    for workers in range(12):
+        recorder.reported(*scaled(workers))
+    names = [(await written(server))["metadata"]["name"] for _ in range(12)]
+    assert names == sorted(set(names)), "though all happened in the same moment"
 
 
 async def test_what_is_wrong_is_a_warning_that_is_not_longer_than_is_allowed(recorder, server):

@@ -60,8 +60,10 @@ class Wire(Api):
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        """The requests that could change something."""
-        return [request for request in self.requests if request[0] != "GET"]
+        """The requests that could change something; Events only tell of it."""
+        return [
+            (method, path) for method, path in self.requests if method != "GET" and path[-7:] != "/events"
+        ]
 
 
 class RunningController:

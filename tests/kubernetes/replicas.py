@@ -124,7 +124,8 @@ class Browser:
     @asynccontextmanager
     async def follow(self, web: Replica, path: str) -> AsyncIterator[aiohttp.StreamReader]:
         """An event stream."""
-        async with self._session.get(web.url + path) as response:
+        endless = aiohttp.ClientTimeout(total=None)
+        async with self._session.get(web.url + path, timeout=endless) as response:
             assert response.status == 200
             yield response.content
 

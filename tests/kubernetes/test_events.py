@@ -44,8 +44,10 @@ async def test_kubectl_describes_a_life(hub):
 
     described = await hub.kubectl("describe", "workspace", name, "-n", hub.namespace)
     events = described[described.index("Events:") :].splitlines()[3:]
-    assert events[0].split()[:2] == ["Normal", "Launching"]
-    assert any("podium-controller" in line and line.endswith("Dask: from 2 to 4 workers.") for line in events)
+    assert events[0].split()[:2] == ["Normal", "Launching"], "they are in the order in which they happened"
+    assert [line.split()[1] for line in events[-2:]] == ["Scaling", "WorkersReady"]
+    assert "podium-controller" in events[-2]
+    assert events[-2].endswith("Dask: from 2 to 4 workers.")
 
     await hub.store.delete(name)
     await hub.gone(name)
@@ -95,5 +97,5 @@ async def test_a_launch_does_not_wait_for_events(hub, answer):
     name = await hub.launch()
     await hub.ready(name)
     asked = ("POST", f"/api/v1/namespaces/{hub.namespace}/events")
-    await hub.until("an event was to be written", lambda: asked in running.api.writes)
+    await hub.until("an event was to be written", lambda: asked in running.api.requests)
     assert await story(hub, name) == []

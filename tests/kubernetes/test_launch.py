@@ -39,7 +39,7 @@ async def test_the_namespace_is_complete_before_there_is_any_pod(hub):
         "PersistentVolumeClaim/home",
         "Service/dask-scheduler",
     }
-    kinds = [path.split("/")[-1] for method, path in controller.api.requests if method == "POST"]
+    kinds = [path.split("/")[-1] for method, path in controller.api.writes if method == "POST"]
     assert kinds == [
         *("namespaces", "resourcequotas", "limitranges", "networkpolicies", "serviceaccounts"),
         *("persistentvolumeclaims", "secrets", "services", "pods", "pods", "pods", "pods"),

@@ -41,6 +41,12 @@ def left(node: RealNode, name: str) -> set[str]:
     return {one for one in (*found, *own) if one.partition("/")[0].partition(".")[0] not in FOLLOWS}
 
 
+def attempts(node: RealNode, name: str) -> int:
+    """How often it was begun to end all workspaces: once more for each time that it failed."""
+    job = f"involvedObject.kind=Job,involvedObject.name={name}-uninstall,reason=SuccessfulCreate"
+    return sum(event["count"] for event in node.get("events", "-n", name, f"--field-selector={job}")["items"])
+
+
 def exists(node: RealNode, *what: str) -> bool:
     """Whether there is an object of a kind and a name."""
     return bool(node.kubectl("get", *what, "--ignore-not-found", "-o", "name"))
@@ -55,6 +61,7 @@ def test_nothing_is_left_of_a_release_and_its_workspaces(node: RealNode, release
     print(f"\nuninstalled, a workspace with it, in {time.monotonic() - began:.1f} s")
     assert not exists(node, "namespace", workspace), "it was ended while there was a controller to do so"
     assert not exists(node, *DEFINITION)
+    assert attempts(node, release.name) == 1
     until("nothing is left", lambda: not left(node, release.name))
 
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -160,9 +159,10 @@ def no_api_server(node: RealNode) -> Iterator[None]:
     try:
         yield
     finally:
-        log = node.folder / "kube-apiserver-again.log"
-        again = subprocess.Popen(command, stdout=log.open("wb"), stderr=subprocess.STDOUT)
-        (node.folder / "pids").write_text(json.dumps({**node.pids, "kube-apiserver": again.pid}))
+        log = str(node.folder / "kube-apiserver-again.log")
+        opened = (os.POSIX_SPAWN_OPEN, 2, log, os.O_WRONLY | os.O_CREAT, 0o600)
+        again = os.posix_spawn(command[0], command, os.environ, file_actions=[opened])  # it outlives us
+        (node.folder / "pids").write_text(json.dumps({**node.pids, "kube-apiserver": again}))
 
         def answers() -> bool:
             with contextlib.suppress(ClusterError):

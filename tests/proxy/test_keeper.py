@@ -109,6 +109,35 @@ async def test_what_nobody_spoke_of_stays_until_every_workspace_did(client, shar
     assert ("add", SENTINEL) not in kept.changes(shared_proxy)
 
 
+@pytest.mark.parametrize("asked", ["has", "routes"])
+async def test_who_wants_a_look_gets_one_even_while_the_proxy_is_asked(
+    client, shared_proxy, session, monkeypatch, asked
+):
+    monkeypatch.setattr(replica, "CHECK_SECONDS", 0.1)
+    async with keeping(session, shared_proxy) as kept:
+        kept.keeper.tried()
+        await kept.keeper.put("cluster-aaaaaa", A)
+        await equal(session, shared_proxy, {**FIXED, **A})
+        recorder = kept.clients[shared_proxy.api]
+        may = asyncio.Event()
+        ask, answered = getattr(recorder, asked), []
+
+        async def hold(*arguments: str) -> object:
+            answer = await ask(*arguments)
+            answered.append(answer)
+            await may.wait()
+            return answer
+
+        monkeypatch.setattr(recorder, asked, hold)
+        if asked == "routes":
+            kept.keeper.restarted()
+        await until("it has answered", lambda: answered)
+        await client.add("/cluster-dddddd", "http://127.0.0.1:7")
+        kept.keeper.complete()
+        may.set()
+        await equal(session, shared_proxy, {**FIXED, **A})
+
+
 async def test_whoever_begins_again_takes_nothing_away_and_wants_nothing(kept, shared_proxy, session):
     keeper = kept.keeper
     for name, wanted in (("cluster-aaaaaa", A), ("cluster-bbbbbb", B)):
