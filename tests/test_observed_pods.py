@@ -288,7 +288,8 @@ def test_a_namespace_that_does_not_go_says_why():
 @pytest.mark.parametrize("state", [ended("Error", 143), ended("OOMKilled", 137)])
 def test_an_end_that_somebody_asked_for_is_no_trouble(state):
     gone = {"deletionTimestamp": "2026-03-01T12:00:00Z"}
-    asked = pod("dask-worker-3", UNREADY, state=state, phase="Failed")
-    assert instance(asked, (), ended=True).reason == ""
-    assert instance(pod("dask-worker-3", UNREADY, state=state, phase="Failed", metadata=gone), ()).reason == ""
-    assert instance(asked, ()).reason == "Evicted"
+    by_us = pod("dask-worker-3", UNREADY, state=state, phase="Failed")
+    by_others = pod("dask-worker-3", UNREADY, state=state, phase="Failed", metadata=gone)
+    assert instance(by_us, (), ended=True).reason == ""
+    assert instance(by_others, ()).reason == ""
+    assert instance(by_us, ()).reason == "Evicted"
