@@ -241,7 +241,7 @@ class Podium(Application):
         from hub.kube.api import Api
 
         # Web, which reads the same configuration, has neither need nor sight of it.
-        registries = read_registries(self.registries) if self.registries and self.part != "web" else ""
+        registries = read_registries(self.registries) if self.registries and self.part in ("", "controller") else ""
         release = Release(self.release, self.namespace, self.image, registries)
         api = await Api.connect()
         api.asked = KubernetesMetrics(figures).asked

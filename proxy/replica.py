@@ -128,8 +128,8 @@ class Replica:
             self._known, self._look_at = False, now + LOOK_SECONDS
         if self._known and now >= self._check_at:
             self._check_at = now + CHECK_SECONDS
-            there = await self._client.has(SENTINEL)
-            self._known = self._known and there
+            if not await self._client.has(SENTINEL):
+                self._known = False
 
     async def _apply(self, changes: Changes) -> None:
         """Carry out all of it that can be, several at once; raises what the first that failed failed with."""

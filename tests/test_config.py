@@ -218,6 +218,11 @@ class TestValues:
         text = problem(capsys, GOOD, f"--ip={ip}")
         assert text.startswith(f"Podium.ip: {ip} is not an address of the loopback network")
 
+    @pytest.mark.parametrize("url", ["podium.example.org", "https://podium.example.org/class", "https://"])
+    def test_a_public_address_that_is_none(self, capsys: pytest.CaptureFixture[str], url: str) -> None:
+        text = problem(capsys, GOOD, f"--Podium.public_url={url}")
+        assert text.startswith(f"Podium.public_url: {url!r} is not an address")
+
     @pytest.mark.parametrize("ip", ["127.0.0.1", "127.0.0.2", "127.255.255.254"])
     def test_an_address_of_this_machine(self, ip: str) -> None:
         app, _ = configured(GOOD, f"--ip={ip}")

@@ -79,7 +79,11 @@ securityContext:
   runAsGroup: 1000
   seccompProfile:
     type: RuntimeDefault
-{{- with .Values.images.pullSecrets }}
+{{- end }}
+
+{{/* With which Secrets pods are pulled. Called with their names. */}}
+{{- define "podium.pullSecrets" -}}
+{{- with . }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
@@ -158,6 +162,7 @@ annotations:
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
 {{- include "podium.podSecurity" $root }}
+{{- include "podium.pullSecrets" $root.Values.images.pullSecrets }}
 automountServiceAccountToken: true
 containers:
   - name: {{ $component }}
@@ -169,19 +174,30 @@ containers:
     volumeMounts:
       - {name: config, mountPath: /etc/podium, readOnly: true}
       - {name: tmp, mountPath: /tmp}
+      {{- if and (eq $component "controller") $root.Values.images.workspacePullSecret }}
+      - {name: registries, mountPath: /etc/podium-registries, readOnly: true}
+      {{- end }}
     env:
       {{- include "podium.variable" (list $root "PODIUM_HUB_KEY" "hub-key") | nindent 6 }}
 {{- end }}
 
-{{/* The volumes of that pod, which go last. */}}
+{{/* The volumes of that pod, which go last. Called with (list $ component). */}}
 {{- define "podium.hubVolumes" -}}
+{{- $root := index . 0 -}}
 volumes:
   - name: config
     configMap:
-      name: {{ .Release.Name }}-config
+      name: {{ $root.Release.Name }}-config
   - name: tmp
     emptyDir:
       sizeLimit: 64Mi
+  {{- if and (eq (index . 1) "controller") $root.Values.images.workspacePullSecret }}
+  - name: registries
+    secret:
+      secretName: {{ $root.Values.images.workspacePullSecret }}
+      items:
+        - {key: .dockerconfigjson, path: config.json}
+  {{- end }}
 {{- end }}
 
 {{/* How web and controller are asked how they are. */}}

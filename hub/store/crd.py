@@ -45,7 +45,7 @@ COLUMNS = [
     ("URL", "string", ".status.url", 0),
     ("Reason", "string", ".status.reason", 1),
     ("Message", "string", ".status.message", 1),
-    ("Expires", "date", ".spec.expires", 1),
+    ("Expires", "string", ".spec.expires", 1),  # kubectl shows ages alone as dates
 ]
 
 

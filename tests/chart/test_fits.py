@@ -258,6 +258,27 @@ class TestImages:
         for pod in pods(helm.template({"images": {"pullSecrets": ["mine"]}})).values():
             assert pod["spec"]["imagePullSecrets"] == [{"name": "mine"}]
 
+    def test_of_workspaces_have_a_secret_that_the_controller_hands_on(self, helm, tmp_path: Path):
+        objects = helm.template({"images": {"pullSecrets": ["mine"], "workspacePullSecret": "theirs"}})
+        app, _ = configured(objects, tmp_path)
+        made = pods(objects)
+        having = {}
+        for name, pod in made.items():
+            for volume in pod["spec"].get("volumes", []):
+                if "secret" in volume:
+                    having[name] = volume
+        assert set(having) == {"controller"}, "nobody else may read it"
+        volume = having["controller"]
+        assert volume["secret"]["secretName"] == "theirs"
+        (mount,) = [
+            mount
+            for mount in containers(made["controller"])[0]["volumeMounts"]
+            if mount["name"] == volume["name"]
+        ]
+        (item,) = volume["secret"]["items"]
+        assert app.registries == f"{mount['mountPath']}/{item['path']}"
+        assert made["prepull"]["spec"]["imagePullSecrets"] == [{"name": "mine"}, {"name": "theirs"}]
+
 
 class TestPriorities:
     def test_are_those_of_the_classes_that_are_made(self, helm, tmp_path: Path):

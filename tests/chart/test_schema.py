@@ -15,7 +15,7 @@ from tests.chart.values import defaults, values
 
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text())
 SET_BY_CHART = {
-    *("backend", "namespace", "release", "image", "ip", "public_url", "profiles"),
+    *("backend", "namespace", "release", "image", "ip", "public_url", "profiles", "registries"),
     *("proxy_address", "proxy_service", "web_address"),
 }
 FIXED = {"port", "web_port", "metrics_port", "proxy_api", "state", "config_file"}

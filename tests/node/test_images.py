@@ -121,13 +121,13 @@ class TestEach:
         assert labels["org.opencontainers.image.base.name"] == getattr(images, name.upper()).base
 
     def test_it_runs_as_nobody_who_may_write(self, name: str, node: RealNode, namespace: str) -> None:
-        sleeper = pod(image_of(node, name), name, command=["tini", "--", "sleep", "600"], args=[])
+        sleeper = pod(image_of(node, name), f"each-{name}", command=["tini", "--", "sleep", "600"], args=[])
         del sleeper["spec"]["securityContext"]["runAsUser"], sleeper["spec"]["securityContext"]["runAsGroup"]
         start(node, namespace, sleeper)
-        assert execute(node, namespace, name, "id").startswith("uid=1000(podium) gid=1000(podium)")
+        assert execute(node, namespace, f"each-{name}", "id").startswith("uid=1000(podium) gid=1000(podium)")
         places = "/ /etc /opt/podium /tmp /usr/local/bin"
         look = f"for place in {places}; do test ! -w $place || echo $place; done"
-        assert execute(node, namespace, name, "sh", "-c", look) == ""
+        assert execute(node, namespace, f"each-{name}", "sh", "-c", look) == ""
 
 
 class TestHub:
