@@ -240,8 +240,9 @@ class Podium(Application):
         from hub.ground.kubernetes import KubernetesGround
         from hub.kube.api import Api
 
-        # Web, which reads the same configuration, has neither need nor sight of it.
-        registries = read_registries(self.registries) if self.registries and self.part in ("", "controller") else ""
+        # The other parts, which read the same configuration, have neither need nor sight of it.
+        wanted = self.registries and self.part in ("", "controller")
+        registries = read_registries(self.registries) if wanted else ""
         release = Release(self.release, self.namespace, self.image, registries)
         api = await Api.connect()
         api.asked = KubernetesMetrics(figures).asked

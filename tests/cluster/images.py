@@ -65,7 +65,7 @@ class Kind:
         return f"localhost/podium-{self.name}:{digest(self.base, *texts)}"
 
     def sources(self) -> Iterator[Path]:
-        """All that the Dockerfile can copy, in order: what its .dockerignore lets through."""
+        """The Dockerfile and all that it can copy, in order: what its .dockerignore lets through."""
         lines = self.file.with_name("Dockerfile.dockerignore").read_text().splitlines()
         for pattern in (line[1:] for line in lines if line.startswith("!")):
             for found in sorted(CHECKOUT.glob(pattern)):

@@ -35,12 +35,16 @@ def measure(builder: Builder, image: str) -> Size:
         builder.write(image, f"oci:{folder}:image")
         compressed = sum(file.stat().st_size for file in Path(folder, "blobs").rglob("*") if file.is_file())
     with builder.saved(image) as archive:
-        parts = _parts(archive)
+        parts = in_parts(archive)
     return Size(compressed, parts.total(), tuple(parts.most_common(MOST_PARTS)))
 
 
-def _parts(archive: IO[bytes]) -> Counter[str]:
-    """Bytes of the files in each part, all layers together."""
+def in_parts(archive: IO[bytes]) -> Counter[str]:
+    """Bytes of the files in each part, all layers together.
+
+    Args:
+        archive: an image as `docker save` writes it.
+    """
     parts: Counter[str] = Counter()
     with tarfile.open(fileobj=archive, mode="r|") as members:
         for member in members:
