@@ -14,22 +14,10 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from hub.errors import BadInput, Conflict
-from hub.model import (
-    FINALIZER,
-    ClusterSpec,
-    Content,
-    Count,
-    FrameworkName,
-    Metadata,
-    Spec,
-    Wire,
-    Workspace,
-    convert,
-    merge_patch,
-    plain_object,
-    replace,
-)
+from hub.model import FINALIZER, ClusterSpec, Metadata, Spec, Workspace
 from hub.profiles import Profile
+from hub.settings import Content, Count, FrameworkName
+from hub.wire import Wire, convert, merge_patch, plain_object, replace
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 MOST_ENDING = 16

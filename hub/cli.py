@@ -22,7 +22,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from hub.client import Client, NotRunning, Refused, workspace_path
 from hub.errors import ConfigurationError, PodiumError
-from hub.model import FRAMEWORKS, MOST_WORKERS
+from hub.settings import FRAMEWORKS, MOST_WORKERS
 from hub.state import State, default_directory
 from hub.web.auth import derive
 

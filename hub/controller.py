@@ -23,11 +23,12 @@ from hub.errors import BadInput, Conflict, NotFound, Unavailable
 from hub.happenings import Reported
 from hub.logs import WORKSPACE
 from hub.metrics import ControllerMetrics, Figures
-from hub.model import FINALIZER, FRAMEWORKS, FrameworkName, Status, Workspace
-from hub.model import replace as change
+from hub.model import FINALIZER, Status, Workspace
 from hub.observed import Observed
 from hub.scaling import Assignment, assign
+from hub.settings import FRAMEWORKS, FrameworkName
 from hub.status import WHY_STOPPED, not_accepted, status
+from hub.wire import replace as change
 from hub.workload import Workload
 from hub.workqueue import WorkQueue
 from proxy.routes import routes

@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Literal, Protocol
 
 from hub.clusters import CLUSTERS
-from hub.model import FRAMEWORKS, ClusterStatus, Phase, Status, Workspace
+from hub.model import ClusterStatus, Phase, Status, Workspace
+from hub.settings import FRAMEWORKS
 from hub.status import STEPS
 
 Outcome = Literal["ready", "failed", "stopped"]

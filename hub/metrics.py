@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from hub.happenings import launch
-from hub.model import FRAMEWORKS, Phase, Workspace
+from hub.model import Phase, Workspace
+from hub.settings import FRAMEWORKS
 from hub.store.base import Store
 
 PHASES: tuple[Phase, ...] = ("Queued", "Starting", "Ready", "Stopping", "Failed")

@@ -14,7 +14,7 @@ import msgspec
 
 from hub.clusters.base import Context, NotebookPart, Request
 from hub.keys import Keys
-from hub.model import Content
+from hub.settings import Content
 from hub.workload import Probe, Workload
 
 COOKIE = "podium-notebook"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hub.clusters.base import ClusterState
-from hub.model import FrameworkName
 from hub.notebook import NotebookState
+from hub.settings import FrameworkName
 
 
 @dataclass(frozen=True)

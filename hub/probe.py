@@ -19,9 +19,9 @@ from hub import notebook
 from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState, Context, Request
 from hub.keys import Keys
-from hub.model import FrameworkName
 from hub.notebook import NotebookState
 from hub.observed import Observed
+from hub.settings import FrameworkName
 
 log = logging.getLogger("podium.probe")
 

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from hub.errors import BadInput, ConfigurationError
-from hub.model import (
-    ClusterSpec,
+from hub.model import ClusterSpec
+from hub.settings import (
     Content,
     Count,
     FrameworkName,
@@ -25,9 +25,9 @@ from hub.model import (
     Settings,
     SharedVolume,
     Word,
-    convert,
     mebibytes,
 )
+from hub.wire import convert
 
 VERBATIM = ("annotations", "attributes", "nodeSelector", "podPatch", "quota")
 """Settings in which names are Kubernetes' or an author's own, to be left as they are."""

@@ -9,15 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from hub.clusters import CLUSTERS
-from hub.model import (
-    ClusterStatus,
-    FrameworkName,
-    HistoryEntry,
-    Phase,
-    Status,
-    Workspace,
-)
+from hub.model import ClusterStatus, HistoryEntry, Phase, Status, Workspace
 from hub.observed import Instance, Observed
+from hub.settings import FrameworkName
 
 MOST_HISTORY = 32
 MOST_RESTARTS = 3

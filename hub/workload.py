@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from hub.model import Resources, Role
+from hub.settings import Resources, Role
 
 LEAVE = 25
 """Seconds in which an instance may hand over what it holds before it is ended from outside. A namespace waits

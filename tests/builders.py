@@ -7,20 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hub.clusters.base import ClusterState, WorkerState
-from hub.model import (
-    FINALIZER,
-    ClusterSpec,
-    HistoryEntry,
-    Metadata,
-    Resources,
-    RoleResources,
-    Settings,
-    Spec,
-    Status,
-    Workspace,
-)
+from hub.model import FINALIZER, ClusterSpec, HistoryEntry, Metadata, Spec, Status, Workspace
 from hub.notebook import NotebookState
 from hub.observed import Instance, Observed
+from hub.settings import Resources, RoleResources, Settings
 from hub.workload import Workload
 
 NAME = "cluster-abc123"

@@ -12,8 +12,8 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hub.model import Settings
 from hub.observed import Instance, Observed
+from hub.settings import Settings
 from hub.workload import Workload
 
 LAST_WORDS = "cannot go on"

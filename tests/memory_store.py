@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from hub.errors import Conflict, NotFound
-from hub.model import Status, Workspace, replace
+from hub.model import Status, Workspace
 from hub.store.base import Event
 from hub.store.news import News
+from hub.wire import replace
 
 
 class MemoryStore:

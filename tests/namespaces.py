@@ -6,7 +6,9 @@ from typing import Any
 
 from hub.backends.kubernetes.manifests import COLLECTIONS, Manifest, Release, namespace_objects, pod
 from hub.desired import desired
-from hub.model import FRAMEWORKS, Settings, Workspace, convert
+from hub.model import Workspace
+from hub.settings import FRAMEWORKS, Settings
+from hub.wire import convert
 from hub.workload import Workload
 from tests.builders import HUB_KEY, make_workspace
 

@@ -20,9 +20,9 @@ from hub.controller import Controller
 from hub.edges import Edges
 from hub.metrics import ControllerMetrics, Figures
 from hub.model import Workspace
-from hub.model import replace as change
 from hub.notebook import NotebookState
 from hub.observed import Observed
+from hub.wire import replace as change
 from hub.workqueue import WorkQueue
 from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
 from tests.faults import Failure, Faults, Faulty

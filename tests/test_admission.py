@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from hub.admission import adopt, change, check, complete, launch, workspace_name
 from hub.errors import BadInput, Conflict
-from hub.model import FINALIZER, ClusterSpec, Content, Status, Workspace, convert, plain_object, replace
+from hub.model import FINALIZER, ClusterSpec, Status, Workspace
 from hub.profiles import read_profiles
+from hub.settings import Content
+from hub.wire import convert, plain_object, replace
 from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
 
 PROFILES = read_profiles(

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hub.model import replace as change
+from hub.wire import replace as change
 from tests.builders import NAME, NOW
 from tests.faults import Faults
 from tests.simulation import OTHER, Simulation, simulation

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from hub.model import FRAMEWORKS, Spec, Status
+from hub.model import Spec, Status
+from hub.settings import FRAMEWORKS
 from hub.store import crd
 
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from hub.culler import FAILED_KEPT, next_look, verdict
-from hub.model import KubernetesSettings, Status, replace
+from hub.model import Status
 from hub.observed import Observed
+from hub.settings import KubernetesSettings
+from hub.wire import replace
 from tests.builders import NOW, SETTINGS, been, idle_notebook, make_workspace, notebook, saw, says, seconds
 
 READY = been("Queued", "Starting", "Ready")

@@ -12,8 +12,8 @@ from hub import notebook
 from hub.clusters import CLUSTERS
 from hub.clusters.base import NotebookPart, Request
 from hub.desired import BEGINNING, context, desired
-from hub.model import FRAMEWORKS, Content, Settings
 from hub.notebook import NotebookState
+from hub.settings import FRAMEWORKS, Content, Settings
 from hub.workload import LEAVE, REFERENCE, Probe, Workload
 from tests.builders import HUB_KEY, NAME, NOW, SETTINGS, been, make_workspace
 

@@ -13,9 +13,10 @@ from hub.doctor.checks import machine
 from hub.doctor.judge import Finding, Reached
 from hub.doctor.machines import Machine
 from hub.doctor.rights import Right
-from hub.model import Settings, convert
 from hub.profiles import Profile, read_profiles
+from hub.settings import Settings
 from hub.store import crd
+from hub.wire import convert
 
 GOOD, BAD, UNKNOWN = "good", "bad", "unknown"
 

@@ -8,7 +8,7 @@ import pytest
 
 from hub.happenings import happenings, launch
 from hub.model import ClusterStatus, HistoryEntry, Status
-from hub.model import replace as change
+from hub.wire import replace as change
 from tests.builders import NOW
 
 

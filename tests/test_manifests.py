@@ -23,7 +23,8 @@ from hub import model
 from hub.backends.kubernetes import manifests
 from hub.backends.kubernetes.names import COLLECTIONS, FILES, HASH, HOME, SCRATCH
 from hub.backends.kubernetes.pods import files, key
-from hub.model import (
+from hub.profiles import TAKEN
+from hub.settings import (
     FRAMEWORKS,
     Claim,
     KubernetesSettings,
@@ -31,10 +32,9 @@ from hub.model import (
     RoleResources,
     Settings,
     SharedVolume,
-    convert,
     mebibytes,
 )
-from hub.profiles import TAKEN
+from hub.wire import convert
 from hub.workload import Workload
 from tests.builders import NAME, make_workspace
 from tests.namespaces import RELEASE, WORKSPACES, named, objects, path_of, pods, workloads

@@ -10,8 +10,8 @@ import pytest
 from hub import notebook
 from hub.clusters.base import Context, NotebookPart, Request
 from hub.keys import Keys
-from hub.model import Content, Resources, RoleResources, Settings
 from hub.notebook import NotebookState
+from hub.settings import Content, Resources, RoleResources, Settings
 from hub.workload import render
 
 HERE = Context(

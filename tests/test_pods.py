@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.backends.kubernetes.pods import cores, escaped, files, patched, pod
-from hub.model import FRAMEWORKS, Resources, Settings, convert, merge_patch
+from hub.settings import FRAMEWORKS, Resources, Settings
+from hub.wire import convert, merge_patch
 from hub.workload import LEAVE, Probe, Workload
 from tests.builders import NAME, make_workspace
 from tests.namespaces import RELEASE, WORKSPACES, pods, workloads

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from hub.backends.kubernetes.policy import COMPONENTS
-from hub.model import FRAMEWORKS, Settings, convert
+from hub.settings import FRAMEWORKS, Settings
+from hub.wire import convert
 from tests.builders import make_workspace
 from tests.namespaces import RELEASE, named, objects, pods
 from tests.policy import Cluster, End

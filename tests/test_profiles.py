@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from hub.errors import ConfigurationError
-from hub.model import Content, Resources, RoleResources, Settings
 from hub.profiles import msgspec_camel, read_profiles, schema
+from hub.settings import Content, Resources, RoleResources, Settings
 
 CONFIGURATION = Path(__file__).parents[1] / "podium_config.py"
 

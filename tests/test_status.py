@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hub.clusters.base import ClusterState, WorkerState
-from hub.model import ClusterStatus, Content, HistoryEntry, Status, replace
+from hub.model import ClusterStatus, HistoryEntry, Status
 from hub.observed import Observed
+from hub.settings import Content
 from hub.status import (
     MOST_HISTORY,
     MOST_RESTARTS,
@@ -19,6 +20,7 @@ from hub.status import (
     not_accepted,
     status,
 )
+from hub.wire import replace
 from tests.builders import (
     NAME,
     NOW,

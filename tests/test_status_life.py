@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.model import Status, replace
+from hub.model import Status
 from hub.observed import Instance, Observed
 from hub.status import ACTIVITY_STEP, MOST_HISTORY, busy, status
+from hub.wire import replace
 from tests.builders import (
     NOW,
     idle_notebook,

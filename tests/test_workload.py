@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.model import Resources
+from hub.settings import Resources
 from hub.workload import Workload, render
 
 VALUES = {"home": "/h", "host": "10.0.0.1", "dask-scheduler.comm": "4000", "instance": "dask-worker-3"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-from hub.model import Settings
 from hub.observed import Observed
+from hub.settings import Settings
 from hub.workload import Workload
 
 

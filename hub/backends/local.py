@@ -16,10 +16,10 @@ from pathlib import Path
 
 from hub.backends.site import Site, prune
 from hub.backends.supervisor import Program, Supervisor
-from hub.model import Settings
 from hub.observed import Instance, Observed
 from hub.ports import HOST, Ports
 from hub.processes import Found, Mark, Process, find, sweep
+from hub.settings import Settings
 from hub.workload import Workload, render
 
 log = logging.getLogger("podium.local")

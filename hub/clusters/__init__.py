@@ -13,7 +13,7 @@ from hub.clusters.base import ClusterState, Framework, WorkerState
 from hub.clusters.dask import DASK
 from hub.clusters.ipyparallel import IPYPARALLEL
 from hub.clusters.spark import SPARK
-from hub.model import FrameworkName
+from hub.settings import FrameworkName
 
 CLUSTERS: Mapping[FrameworkName, Framework] = MappingProxyType(
     {"dask": DASK, "ipyparallel": IPYPARALLEL, "spark": SPARK}

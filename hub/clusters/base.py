@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from hub.keys import Keys
-from hub.model import FrameworkName, Settings
+from hub.settings import FrameworkName, Settings
 from hub.workload import LEAVE, Workload
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from hub.clusters.base import Context, Dashboard, Framework, NotebookPart
 from hub.keys import Keys
-from hub.model import Resources
+from hub.settings import Resources
 from hub.workload import Probe, Workload
 
 MASTER = "spark://@{spark-scheduler.host}:@{spark-scheduler.rpc}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hub.doctor.judge import Finding
-from hub.model import Settings, Toleration, mebibytes
+from hub.settings import Settings, Toleration, mebibytes
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from hub.backends.kubernetes.names import Manifest, Release, manifest
 from hub.backends.kubernetes.pods import labels_of, patched, pod
 from hub.backends.kubernetes.policy import DNS_PEERS, DNS_PORTS
 from hub.desired import desired
-from hub.model import Requests, Settings, Workspace
-from hub.model import replace as changed
+from hub.model import Workspace
 from hub.profiles import Profile
+from hub.settings import Requests, Settings
+from hub.wire import replace as changed
 from hub.workload import Probe, Workload
 
 PORTS = {"open": 8081, "guarded": 8082, "far": 8083}

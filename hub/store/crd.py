@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from hub.model import FRAMEWORKS, NAME, Spec, Status
+from hub.model import NAME, Spec, Status
+from hub.settings import FRAMEWORKS
 
 FILE = Path(__file__).resolve().parent.parent.parent / "helm" / "files" / "crd.yaml"
 TIMES = {"expires", "touched", "at", "lastActivity", "idleDeadline"}

@@ -16,9 +16,10 @@ from pathlib import Path
 import msgspec
 
 from hub.errors import ConfigurationError, Conflict, NotFound
-from hub.model import Status, Workspace, replace
+from hub.model import Status, Workspace
 from hub.store.base import Event
 from hub.store.news import News
+from hub.wire import replace
 
 
 class FileStore:

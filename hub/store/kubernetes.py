@@ -19,9 +19,10 @@ from hub.errors import BadInput, Conflict, NotFound, Unavailable
 from hub.kube.api import JSON_PATCH, NOT_ANSWERING, Api, ApiError
 from hub.kube.informer import Informer
 from hub.kube.objects import Named
-from hub.model import Metadata, Status, Workspace, convert, replace
+from hub.model import Metadata, Status, Workspace
 from hub.store.base import Event
 from hub.store.news import News
+from hub.wire import convert, replace
 
 log = logging.getLogger("podium.store")
 

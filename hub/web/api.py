@@ -17,12 +17,13 @@ import tornado.iostream
 
 from hub import admission
 from hub.errors import BadInput, Conflict, NotFound, TooLarge, WrongContentType
-from hub.model import NAME, Workspace, plain_object
+from hub.model import NAME, Workspace
 from hub.profiles import Profile
 from hub.web.auth import Person
 from hub.web.base import BaseHandler, Site
 from hub.web.events import News, Notice
 from hub.web.openapi import document
+from hub.wire import plain_object
 
 MOST_BYTES = 64 * 1024
 MOST_DEPTH = 20

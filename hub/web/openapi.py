@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from hub.admission import Changes, Launch
-from hub.model import NAME, Wire, Workspace
+from hub.model import NAME, Workspace
 from hub.profiles import Profile
+from hub.wire import Wire
 
 
 class Error(Wire, frozen=True, kw_only=True):

@@ -26,7 +26,8 @@ from hub.clusters import CLUSTERS
 from hub.desired import context
 from hub.errors import NotFound, Unavailable
 from hub.logs import REQUEST_HEADER
-from hub.model import FRAMEWORKS, NAME, Workspace
+from hub.model import NAME, Workspace
+from hub.settings import FRAMEWORKS
 from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE
 from hub.web.pages import PageHandler
 

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from hub import profiles
-from hub.model import FRAMEWORKS
+from hub.settings import FRAMEWORKS
 from hub.tools import CHECKOUT
 
 SCHEMA = CHECKOUT / "helm" / "values.schema.json"

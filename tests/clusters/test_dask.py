@@ -10,7 +10,7 @@ import pytest
 from hub.clusters.base import ClusterState, Context, NotebookPart, Request, WorkerState
 from hub.clusters.dask import DASK
 from hub.keys import Keys
-from hub.model import Resources, RoleResources, Settings
+from hub.settings import Resources, RoleResources, Settings
 from hub.workload import Workload, render
 
 

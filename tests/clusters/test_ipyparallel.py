@@ -9,7 +9,7 @@ import pytest
 from hub.clusters.base import ClusterState, Context, Request, WorkerState
 from hub.clusters.ipyparallel import CLIENT_FILE, IPYPARALLEL
 from hub.keys import Keys
-from hub.model import Settings
+from hub.settings import Settings
 from hub.workload import Workload, render
 from tests.builders import NOW
 

@@ -13,7 +13,7 @@ import pytest
 from hub.clusters.base import ClusterState, Context, Request, WorkerState
 from hub.clusters.spark import SPARK, heap, ui_token
 from hub.keys import Keys
-from hub.model import Resources, RoleResources, Settings
+from hub.settings import Resources, RoleResources, Settings
 from tests.builders import NOW
 
 SETTINGS = Settings(

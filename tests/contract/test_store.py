@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from hub.errors import Conflict, NotFound
-from hub.model import Status, Workspace, replace
+from hub.model import Status, Workspace
 from hub.store.base import Event, Store
 from hub.store.files import FileStore
+from hub.wire import replace
 from tests.builders import NAME, NOW, been, make_workspace
 from tests.memory_store import MemoryStore
 

@@ -9,7 +9,7 @@ import pytest
 from hub.kube import recorder as module
 from hub.kube.recorder import BURST, EVERY, MOST_LETTERS, Recorder
 from hub.model import ClusterStatus, Status
-from hub.model import replace as change
+from hub.wire import replace as change
 from tests.builders import NAME, NOW, make_workspace
 from tests.waiting import until
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from hub.kube.api import Api
-from hub.model import Workspace, convert, replace
+from hub.model import Workspace
 from hub.store import crd
 from hub.store.kubernetes import KubernetesStore
+from hub.wire import convert, replace
 from tests.cluster.access import until
 from tests.cluster.control_plane import ControlPlane
 from tests.test_evolution import RELEASES

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from hub.backends.kubernetes.manifests import pod
-from hub.model import FRAMEWORKS, PodPatch, Workspace, replace
+from hub.model import Workspace
+from hub.settings import FRAMEWORKS, PodPatch
+from hub.wire import replace
 from tests.builders import make_workspace
 from tests.cluster.access import Cluster, ClusterError, until
 from tests.namespaces import RELEASE, WORKSPACES, named, objects, pods, workloads

@@ -18,7 +18,7 @@ import tornado.web
 from multidict import CIMultiDict
 from yarl import URL
 
-import hub.model
+import hub.wire
 from hub.desired import context
 from hub.keys import Keys
 from hub.model import Status, Workspace
@@ -187,14 +187,14 @@ class Web:
             "endpoints": dict.fromkeys(("notebook", *clusters), self.upstream.url),
             **changes,
         }
-        return await self.store.update_status(hub.model.replace(made, status=Status(**fields)))
+        return await self.store.update_status(hub.wire.replace(made, status=Status(**fields)))
 
     async def report(self, name: str = MINE, **fields: Any) -> Workspace:
         """Write a status, as the controller does."""
         present = await self.store.get(name)
         assert present is not None
         return await self.store.update_status(
-            hub.model.replace(present, status=hub.model.replace(present.status, **fields))
+            hub.wire.replace(present, status=hub.wire.replace(present.status, **fields))
         )
 
     async def finish(self, name: str = MINE) -> None:
@@ -202,7 +202,7 @@ class Web:
         present = await self.store.get(name)
         assert present is not None
         await self.store.update(
-            hub.model.replace(present, metadata=hub.model.replace(present.metadata, finalizers=()))
+            hub.wire.replace(present, metadata=hub.wire.replace(present.metadata, finalizers=()))
         )
 
     async def keys(self, name: str = MINE) -> Keys:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import hub.model
+import hub.wire
 from hub.errors import Conflict
 from hub.model import Workspace
 from tests.web.serving import MINE, THEIRS, Answer, Web
@@ -143,7 +143,7 @@ class TestPatch:
         assert datetime.fromisoformat(after.json["spec"]["touched"]) > before.spec.touched
         stored = await web.store.get(MINE)
         assert stored
-        assert hub.model.replace(stored.spec, touched=before.spec.touched) == before.spec
+        assert hub.wire.replace(stored.spec, touched=before.spec.touched) == before.spec
 
     async def test_more_time(self, web: Web) -> None:
         await web.add()

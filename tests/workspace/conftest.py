@@ -27,8 +27,8 @@ import pytest
 
 from hub.clusters.base import Context, NotebookPart, Request
 from hub.keys import Keys
-from hub.model import Resources, RoleResources, Settings
 from hub.ports import HOST, Ports
+from hub.settings import Resources, RoleResources, Settings
 from hub.tools import workspace_python
 from hub.workload import Workload, render
 

@@ -16,8 +16,8 @@ import pytest
 
 from hub import notebook
 from hub.clusters.dask import DASK
-from hub.model import Content
 from hub.notebook import COOKIE, NotebookState, base
+from hub.settings import Content
 from tests.workspace.conftest import CONTEXT, Site, eventually, send
 
 pytestmark = pytest.mark.slow

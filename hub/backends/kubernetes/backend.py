@@ -17,8 +17,8 @@ from hub.backends.kubernetes.names import COLLECTIONS, HASH, Manifest, Release, 
 from hub.backends.kubernetes.observed import Pod, addresses, instance, refusal
 from hub.backends.kubernetes.pods import pod as pod_of
 from hub.kube.api import Api, ApiError
-from hub.model import Settings
 from hub.observed import Instance, Observed
+from hub.settings import Settings
 from hub.workload import Workload
 
 APPLY = "application/apply-patch+yaml"

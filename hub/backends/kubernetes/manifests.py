@@ -12,7 +12,7 @@ from typing import Any
 from hub.backends.kubernetes.names import COLLECTIONS, HASH, Manifest, Release, digest, labels, manifest
 from hub.backends.kubernetes.pods import cores, files, key, labels_of, pod, shared_name
 from hub.backends.kubernetes.policy import network_policy
-from hub.model import AccessMode, Claim, Settings, mebibytes
+from hub.settings import AccessMode, Claim, Settings, mebibytes
 from hub.workload import Workload
 
 __all__ = ["COLLECTIONS", "HASH", "Manifest", "Release", "files_secret", "labels", "namespace_objects", "pod"]

@@ -12,7 +12,8 @@ from hub.clusters import CLUSTERS
 from hub.clusters.base import Context
 from hub.desired import BEGINNING
 from hub.keys import Keys
-from hub.model import KubernetesSettings, Resources, Settings, SharedVolume, plain_object
+from hub.settings import KubernetesSettings, Resources, Settings, SharedVolume
+from hub.wire import plain_object
 from hub.workload import LEAVE, Probe, Workload, render
 
 CONTAINER = "main"

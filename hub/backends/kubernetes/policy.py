@@ -10,7 +10,7 @@ from typing import Any
 
 from hub.backends.kubernetes.names import Manifest, Release, manifest
 from hub.clusters import CLUSTERS
-from hub.model import Network, Settings
+from hub.settings import Network, Settings
 
 COMPONENTS = ("controller", "proxy", "web")
 """Who of the release sends requests into workspaces: relays, and the controller's questions."""
