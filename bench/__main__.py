@@ -1,4 +1,4 @@
-"""`python -m bench [laptop] [routes] [storm] …`: everything, or what is named."""
+"""`python -m bench [laptop] [routes] [release] [storm] …`: all that needs no root, or what is named."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ KINDS = ("laptop", "routes", "release", "storm")
 def main() -> int:
     """The command line. Returns its exit code: 0 done, 1 it cannot be measured here, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures, and asserts nothing.")
-    parser.add_argument("what", nargs="*", help="of laptop, routes and storm; all if nothing is named")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        help="of laptop, routes, storm and, as root on Linux, release; the first three if nothing is named",
+    )
     parser.add_argument(
         "--people", type=int, nargs="+", default=[100, 500], help="who launch at once, in a storm"
     )
@@ -38,12 +42,14 @@ def main() -> int:
         if asked.inside:
             return inside(asked.inside, asked.people, asked.only is None)
         what = asked.what or ["laptop", "routes", "storm"]
-        if set(what) - {"laptop", "routes", "storm"}:
-            parser.error("there are laptop, routes and storm")
+        if set(what) - set(KINDS):
+            parser.error(f"there are {', '.join(KINDS)}")
         if "laptop" in what:
             laptop.main()
         if "routes" in what:
-            print(asyncio.run(routes.measure()).table())
+            show(asyncio.run(routes.measure()), OUT / "routes")
+        if "release" in what and (code := on_the_node("bench.release")):
+            return code
         return outside(sys.argv[1:]) if "storm" in what else 0
     except (ToolError, ClusterError) as error:
         print(f"podium: {error}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 A map of this package, in the order in which it is best read:
 
-    wire.py settings.py model.py profiles.py admission.py      the Workspace object, the menu, who may ask what
+    wire.py settings.py model.py profiles.py admission.py      the Workspace object and the menu
     workload.py keys.py clusters/ notebook.py desired.py       what should run
     observed.py scaling.py status.py culler.py happenings.py   what was seen, and what follows from it
     controller.py workqueue.py edges.py probe.py    the one loop, and its edges
