@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.admission import adopt, change, check, complete, launch, workspace_name
+from hub.admission import MOST_ENDING, adopt, change, check, complete, launch, names, workspace_name
 from hub.errors import BadInput, Conflict
 from hub.model import FINALIZER, ClusterSpec, Status, Workspace
 from hub.profiles import read_profiles
@@ -369,3 +369,10 @@ def test_what_is_not_acceptable_says_why(spec: dict[str, Any], message: str):
     with pytest.raises(BadInput) as refused:
         adopt(by_hand(**spec), PROFILES)
     assert refused.value.message == message
+
+
+def test_the_names_that_a_person_may_have_are_nobody_elses():
+    hers, his = names(HUB_KEY, "ada"), names(HUB_KEY, "ben")
+    assert {workspace_name(HUB_KEY, "ada", attempt) for attempt in (0, 1, MOST_ENDING - 1)} <= hers
+    assert len(hers) == MOST_ENDING
+    assert hers.isdisjoint(his)

@@ -90,9 +90,10 @@ def test_a_pod_is_deleted(release: Installed, computing: Attendee, chrome: Brows
     closed = len(computing.sockets.closed)
     release.delete(victim)
     took = new_launch(chrome, release)
-    print(f"\n{component} deleted: a new launch took {took:.1f} s from its click to the notebook")
+    cut = len(computing.sockets.closed) - closed
+    print(f"\n{component} deleted: {cut} connections of JupyterLab cut, a new launch took {took:.1f} s")
     if component != "proxy":
-        assert len(computing.sockets.closed) == closed, "the notebook's own connection was never cut"
+        assert cut == 0, "nothing of the notebook goes through it"
     computing.scales(3)
     computing.scales(2)
     assert victim not in release.settled(component)
@@ -107,9 +108,11 @@ def test_a_program_crashes(
 ) -> None:
     release.settled(component)
     victim = release.leader() if component == "controller" else release.names(component)[0]
+    restarts = release.restarts()
     release.kill(victim, program)
     took = new_launch(chrome, release)
-    print(f"\n{component} killed: a new launch took {took:.1f} s from its click to the notebook")
+    print(f"\n{component} killed: a new launch took {took:.1f} s")
+    until("its container was started again", lambda: release.restarts() == restarts + 1)
     computing.scales(3)
     computing.scales(2)
     release.settled(component)
