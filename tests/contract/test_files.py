@@ -69,8 +69,8 @@ async def test_a_new_object_that_cannot_be_written_is_not_there(objects, monkeyp
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from hub.model import replace
 from hub.store.files import FileStore
+from hub.wire import replace
 from tests.builders import make_workspace
 
 async def main():

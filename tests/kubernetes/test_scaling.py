@@ -12,6 +12,7 @@ import tornado.httpserver
 import tornado.netutil
 
 from hub.store.kubernetes import GROUP, PLURAL, VERSION
+from hub.web.address import PublicAddress
 from hub.web.auth import LocalSignIn, Person
 from hub.web.base import Site
 from hub.web.events import Watcher
@@ -32,6 +33,7 @@ async def web(hub):
             **{"store": hub.store, "watcher": watcher, "profiles": hub.profiles, "unavailable": {}},
             **{"hub_key": HUB_KEY, "session": session, "own_port": None, "kept": ""},
             sign_in=LocalSignIn(Person("ada"), TOKEN, CODE, COOKIE_SECRET, port, port),
+            address=PublicAddress(local=True),
         )
         application = make_application(site)
         server = tornado.httpserver.HTTPServer(application)
