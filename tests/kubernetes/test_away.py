@@ -36,6 +36,10 @@ async def web(server, web_kubeconfig, release_namespace):
     """A web process with the rights that web has."""
     async with replica(web_kubeconfig, release_namespace) as web:
         yield web
+    # There is no controller that would let them go, and their namespace with them.
+    free = ("--type=merge", '--patch={"metadata": {"finalizers": null}}')
+    for name in server.kubectl("get", "workspaces", "-n", release_namespace, "-o", "name").split():
+        server.kubectl("patch", name, "-n", release_namespace, *free)
 
 
 @pytest.fixture

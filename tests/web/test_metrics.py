@@ -127,6 +127,7 @@ class TestAccessLog:
         assert len(record.getMessage()) < 300
 
     async def test_a_failure_is_a_warning(self, web: Web, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.WARNING, "podium.access")
         await web.add(endpoints={})
         answer = await web.ask("GET", f"/{MINE}_dask/status")
         assert answer.status == 503
