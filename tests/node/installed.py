@@ -155,7 +155,8 @@ class Installed(ReachedHub):
 
     def kill(self, pod: str, program: str) -> None:
         """Kill a program of a pod as a crash would, whose container then starts again."""
-        script = f'for p in /proc/[0-9]*; do grep -qa "{program}" $p/cmdline && kill -9 ${{p#/proc/}}; done'
+        others = f'[ ${{p#/proc/}} = $$ ] || ! grep -qa "{program}" $p/cmdline || kill -9 ${{p#/proc/}}'
+        script = f"for p in /proc/[0-9]*; do {others}; done"
         with contextlib.suppress(ClusterError):  # the shell may have ended with the rest
             self.node.kubectl("exec", "-n", self.name, pod, "--", "sh", "-c", script)
 
