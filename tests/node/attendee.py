@@ -72,7 +72,7 @@ class Attendee:
         """Seconds from the click to the notebook."""
 
     def _opens(self) -> bool:
-        """Open the page; until a proxy that crashed is left out, some connections are refused: load it again."""
+        """Open the page, again if need be: until a proxy that crashed is left out, it refuses connections."""
         try:
             self.lab.goto("/")
         except Error as error:
