@@ -23,6 +23,16 @@ def manifests(part: str, release: Release) -> str:
     return text.replace("namespace: podium\n", f"namespace: {release.namespace}\n")
 
 
+def let_go(cluster: Cluster, namespace: str) -> None:
+    """Let the workspaces of a namespace go, in place of a controller that is not there any more.
+
+    As long as they stay, so do their namespace and their definition.
+    """
+    free = ("--type=merge", '--patch={"metadata": {"finalizers": null}}')
+    for name in cluster.kubectl("get", "workspaces", "-n", namespace, "-o", "name").split():
+        cluster.kubectl("patch", name, "-n", namespace, *free)
+
+
 @pytest.fixture
 def release(cluster: Cluster, release_namespace: str) -> Iterator[Release]:
     """A release of the name of its namespace, whose accounts and rights are installed."""

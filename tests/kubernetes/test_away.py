@@ -14,6 +14,7 @@ from hub.kube import api
 from hub.kube import informer as module
 from hub.store.kubernetes import AWAY
 from tests.cluster.control_plane import ControlPlane
+from tests.kubernetes.identities import let_go
 from tests.kubernetes.replicas import LAUNCH, browser, noticed, replica
 from tests.waiting import until
 
@@ -36,10 +37,7 @@ async def web(server, web_kubeconfig, release_namespace):
     """A web process with the rights that web has."""
     async with replica(web_kubeconfig, release_namespace) as web:
         yield web
-    # There is no controller that would let them go, and their namespace with them.
-    free = ("--type=merge", '--patch={"metadata": {"finalizers": null}}')
-    for name in server.kubectl("get", "workspaces", "-n", release_namespace, "-o", "name").split():
-        server.kubectl("patch", name, "-n", release_namespace, *free)
+    let_go(server, release_namespace)
 
 
 @pytest.fixture

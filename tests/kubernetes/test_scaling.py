@@ -8,7 +8,6 @@ import json
 
 import aiohttp
 import pytest
-import tornado.httpserver
 import tornado.netutil
 
 from hub.store.kubernetes import GROUP, PLURAL, VERSION
@@ -16,7 +15,7 @@ from hub.web.address import PublicAddress
 from hub.web.auth import LocalSignIn, Person
 from hub.web.base import Site
 from hub.web.events import Watcher
-from hub.web.server import make_application
+from hub.web.server import Server
 from tests.builders import HUB_KEY
 from tests.cluster.access import ClusterError
 from tests.web.serving import CODE, COOKIE_SECRET, HOST, TOKEN
@@ -35,16 +34,13 @@ async def web(hub):
             sign_in=LocalSignIn(Person("ada"), TOKEN, CODE, COOKIE_SECRET, port, port),
             address=PublicAddress(local=True),
         )
-        application = make_application(site)
-        server = tornado.httpserver.HTTPServer(application)
-        server.add_sockets(sockets)
+        server = Server(site, sockets)
         watching = asyncio.create_task(watcher.run())
         await hub.until("it knows what there is", lambda: watcher.workspaces)
         yield f"http://{HOST}:{port}"
-        server.stop()
-        await server.close_all_connections()
+        await server.close()
         watching.cancel()
-        await asyncio.gather(watching, *application.settings["background"], return_exceptions=True)
+        await asyncio.gather(watching, *server.application.settings["background"], return_exceptions=True)
 
 
 async def by_rest(hub, name, workers):

@@ -10,7 +10,7 @@ from pathlib import Path
 from hub.backends.kubernetes.names import Release
 from hub.store import crd
 from tests.cluster.node import RealNode
-from tests.kubernetes.identities import CLUSTER_WIDE, manifests
+from tests.kubernetes.identities import CLUSTER_WIDE, let_go, manifests
 from tests.running import RunningHub, running_hub
 
 PARTS = ("controller", "web")
@@ -46,10 +46,7 @@ def node_hub(node: RealNode, directory: Path, config: str) -> Iterator[RunningHu
         with running_hub(directory, config + settings, {"KUBECONFIG": str(kubeconfig)}) as hub:
             yield hub
     finally:
-        # Nobody is there any more who would let them go; as long as they stay, so does their definition.
-        for workspace in node.kubectl("get", "workspaces", "-n", name, "-o", "name").split():
-            free = '--patch={"metadata": {"finalizers": null}}'
-            node.kubectl("patch", workspace, "-n", name, "--type=merge", free)
+        let_go(node, name)
         label = f"--selector=podium.hub/release={name}"
         node.kubectl("delete", "namespace", label, "--wait=false")
         node.kubectl("delete", CLUSTER_WIDE, f"{name}-controller", "--wait=false", "--ignore-not-found")
