@@ -24,6 +24,7 @@ from hub.metrics import Figures, KubernetesMetrics
 from hub.parts import run_controller, run_uninstall, run_web
 from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
+from hub.rules import Rules, read_rules
 from hub.state import State, default_directory
 from hub.web.address import PublicAddress
 from hub.web.auth import derive
@@ -131,6 +132,21 @@ class Podium(Application):
         "['10.1.2.3/32'], 'deny': []}; pod_patch, role to a patch of its pods, with named list items merged "
         "by name, such as {'worker': {'spec': {'containers': [{'name': 'main', 'tty': True}]}}}."
     ).tag(config=True)
+    capacity = Dict(
+        help="How much may be in use at once: workspaces, cpu in cores, memory such as '64Gi', or several of "
+        "them. Beyond it people wait in line."
+    ).tag(config=True)
+    launches_at_once = Int(32, min=1, max=1000, help="How many workspaces may be starting together.").tag(
+        config=True
+    )
+    pool = Dict(
+        help="Workspaces that are started ahead of time: profile to size, and schedule, such as {'workshop': "
+        "{'size': 0, 'timezone': 'Europe/Berlin', 'schedule': [{'start': '08:45', 'end': '09:30', 'size': "
+        "100, 'days': ['mon']}]}}."
+    ).tag(config=True)
+    prices = Dict(
+        help="What an hour costs, for estimates and reports: currency, cpu_hour, memory_gib_hour, gpu_hour."
+    ).tag(config=True)
     raise_config_file_errors = True
     part = ""
     """What of it runs here: `web`, `controller`, or all, which is the empty word."""
@@ -183,7 +199,9 @@ class Podium(Application):
                 f"podium {self.part}: parts run apart on Kubernetes only.", "Use --backend=kubernetes."
             )
         PublicAddress(self.public_url)  # which says what is wrong with it
-        return read_profiles(self.profiles)
+        profiles = read_profiles(self.profiles)
+        self.rules(profiles)  # which says what is wrong with it
+        return profiles
 
     async def serve(self, profiles: Mapping[str, Profile]) -> None:
         """Serve until SIGINT, SIGTERM or a lost terminal, then end every process that was started."""
@@ -198,11 +216,18 @@ class Podium(Application):
         state, ports = State(Path(self.state) if self.state else default_directory(self.port)), Ports()
         secrets, figures = self._secrets(state), Figures()
         ground = await self._ground(state, ports, profiles, figures)
-        setup = Setup(secrets, ground, profiles, self._addresses(), self.sign_in == "guest", figures)
+        rules = self.rules(profiles)
+        guests = self.sign_in == "guest"
+        setup = Setup(secrets, ground, profiles, self._addresses(), guests, rules, figures)
         if self.part:
             await PARTS[self.part](setup, stop)
         else:
             await Hub(setup, state, ports).run(stop)
+
+    def rules(self, profiles: Mapping[str, Profile]) -> Rules:
+        """What is configured for the class as a whole. Raises ConfigurationError."""
+        names = ("capacity", "launches_at_once", "pool", "prices")
+        return read_rules({name: getattr(self, name) for name in names}, profiles)
 
     def _secrets(self, state: State) -> Secrets:
         """Those that were given, for parts; else those of the state directory, which is opened for it."""

@@ -25,9 +25,11 @@ from hub.logs import WORKSPACE
 from hub.metrics import ControllerMetrics, Figures
 from hub.model import FINALIZER, Status, Workspace
 from hub.observed import Observed
+from hub.rules import Rules
 from hub.scaling import Assignment, assign
 from hub.settings import FRAMEWORKS, FrameworkName
 from hub.status import WHY_STOPPED, not_accepted, status
+from hub.store.base import RoomStore
 from hub.wire import replace as change
 from hub.workload import Workload
 from hub.workqueue import WorkQueue
@@ -61,6 +63,8 @@ class Controller:
         profiles: the names that objects written by hand may name.
         metrics: what is counted of it.
         reported: who else wants to hear of reports.
+        room: the class as a whole; None for a controller that knows of none.
+        rules: what the operator decided for it.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class Controller:
         profiles: Container[str] = (),
         metrics: ControllerMetrics | None = None,
         reported: Reported | None = None,
+        room: RoomStore | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._store, self._backend = edges.store, edges.backend
         self._proxy, self._probe = edges.proxy, edges.probe
@@ -85,6 +91,7 @@ class Controller:
         self._reported: dict[str, str] = {}
         self._metrics = metrics or ControllerMetrics(Figures())
         self._hears = reported
+        self._room, self._rules = room, rules or Rules()
         self._looking: dict[str, float] = {}
 
     def works(self) -> bool:

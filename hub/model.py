@@ -18,6 +18,11 @@ from hub.wire import END, Wire
 
 FINALIZER = "podium.hub/workspace"
 NAME = "cluster-[a-z0-9]{6,8}"
+POOL = "podium.hub/pool"
+"""The label of what was started ahead of time: a fingerprint of what it was made from. It stays after the claim."""
+PREFLIGHT = "podium.hub/preflight"
+"""The label of what a preflight launched to see whether that works; it belongs to no person."""
+DisplayName = Annotated[str, Meta(max_length=64)]
 Phase = Literal["Queued", "Starting", "Ready", "Stopping", "Failed"]
 
 
@@ -31,6 +36,9 @@ class Spec(Wire, frozen=True, kw_only=True):
     """What people asked for."""
 
     owner: Annotated[str, Meta(max_length=253)] = ""
+    """Who it belongs to, as sign-in knows them; empty while it waits in the pool."""
+    display_name: DisplayName = ""
+    """What people call the owner; several may have the same."""
     profile: Word
     workers: Count = 2
     clusters: dict[FrameworkName, ClusterSpec] = {}
@@ -38,6 +46,14 @@ class Spec(Wire, frozen=True, kw_only=True):
     expires: datetime
     touched: datetime
     """When the owner last asked for anything: launching, scaling and extending all count as activity."""
+    claimed_at: datetime | None = None
+    """When somebody took it from the pool."""
+    queued_at: datetime | None = None
+    """From when its place in line counts; None for when it was made. An instructor may move it up."""
+    help_wanted: datetime | None = None
+    """Since when the owner's hand is raised."""
+    restarted_at: datetime | None = None
+    """The notebook should be one that was started after this."""
     settings: Settings = Settings()
 
     def workers_of(self, framework: FrameworkName) -> int:
@@ -66,6 +82,17 @@ class HistoryEntry(Wire, frozen=True, kw_only=True):
     at: datetime
 
 
+class QueuePlace(Wire, frozen=True, kw_only=True):
+    """A place in line."""
+
+    position: int
+    """1 for who is next."""
+    eta: datetime | None = None
+    """When the notebook will be there, by recent launches; None where nobody can know."""
+    message: str = ""
+    """What is waited for, in one sentence."""
+
+
 class Status(Wire, frozen=True, kw_only=True):
     """What was last seen, in words for people."""
 
@@ -86,6 +113,8 @@ class Status(Wire, frozen=True, kw_only=True):
     clusters: dict[str, ClusterStatus] = {}
     endpoints: dict[str, str] = {}
     """Where web relays to, by `notebook` or framework: `http://host:port`."""
+    queue: QueuePlace | None = None
+    """Only while it waits in line."""
     history: tuple[HistoryEntry, ...] = ()
     last_activity: datetime | None = None
     idle_deadline: datetime | None = None
@@ -118,6 +147,11 @@ class Workspace(Wire, frozen=True, kw_only=True):
     def name(self) -> str:
         """The workspace's name, which is also its namespace's."""
         return self.metadata.name
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it was started ahead of time, and nobody owns it yet."""
+        return not self.spec.owner and POOL in self.metadata.labels
 
     @property
     def deleting(self) -> bool:

@@ -217,4 +217,8 @@ class Settings(Wire, frozen=True, kw_only=True):
     wall_time: Seconds = 8 * 3600
     idle_time: Seconds = 3600
     launch_timeout: Seconds = 300
+    archive_time: Annotated[int, Meta(ge=0, le=30 * 24 * 3600)] = 7 * 24 * 3600
+    """Seconds for which the home folder can be downloaded after the end; 0 keeps nothing."""
+    extendable: bool = True
+    """Whether the owner may put the end off; an instructor always may."""
     kubernetes: KubernetesSettings = KubernetesSettings()

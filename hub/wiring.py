@@ -24,6 +24,7 @@ from hub.metrics import ControllerMetrics, Figures, Room, WebMetrics
 from hub.ports import HOST, Ports
 from hub.probe import Probe
 from hub.profiles import Profile
+from hub.rules import Rules
 from hub.state import State
 from hub.web.address import PublicAddress
 from hub.web.auth import GuestSignIn, LocalSignIn, Person, SignIn, derive
@@ -71,6 +72,7 @@ class Setup:
         profiles: the menu.
         addresses: who listens where.
         guests: whether everybody who opens a page is somebody of their own.
+        rules: what the operator decided for the class as a whole.
         figures: what the monitoring reads.
     """
 
@@ -79,6 +81,7 @@ class Setup:
     profiles: Mapping[str, Profile]
     addresses: Addresses
     guests: bool = False
+    rules: Rules = Rules()
     figures: Figures = field(default_factory=Figures)
 
     @property
@@ -99,7 +102,7 @@ class Setup:
         cookies = derive(key, "cookies")
         if self.guests:
             return GuestSignIn(token, cookies)
-        person = Person(getpass.getuser())
+        person = Person(getpass.getuser(), role="operator")
         return LocalSignIn(person, token, self.code, cookies, public_port, web_port)
 
     def site(
@@ -113,6 +116,8 @@ class Setup:
         """What web works with."""
         return Site(
             store=self.ground.store,
+            room=self.ground.room,
+            rules=self.rules,
             watcher=watcher,
             profiles=self.profiles,
             unavailable=self.ground.backend.unavailable,
@@ -180,6 +185,8 @@ def make_controller(setup: Setup, keeper: RouteKeeper, probe: Probe, queue: Work
         profiles=setup.profiles,
         metrics=metrics,
         reported=ground.reported,
+        room=ground.room,
+        rules=setup.rules,
     )
 
 
@@ -215,7 +222,7 @@ class Hub:
             keeper = keep_routes(setup, session, f"http://{HOST}:{web}")
             await self._proxy.start(keeper.restarted)
             keeper.set_replicas([self._proxy.api])
-            watcher = Watcher(ground.store)
+            watcher = Watcher(ground.store, ground.room)
             health = Health(stop, {"store": ground.store.list, "cluster": ground.backend.names})
             server = Server(setup.site(watcher, relayed, self._port, web, health), sockets)
             probe = Probe(session, queue.add, self._public)

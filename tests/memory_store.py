@@ -9,8 +9,9 @@ from datetime import datetime
 
 from hub.errors import Conflict, NotFound
 from hub.model import Status, Workspace
+from hub.room import Room
 from hub.store.base import Event
-from hub.store.news import News
+from hub.store.news import Latest, News
 from hub.wire import replace
 
 
@@ -95,3 +96,35 @@ class MemoryStore:
             self.objects[workspace.name] = workspace
         self._news.tell(Event(workspace, gone))
         return workspace
+
+
+class MemoryRoom:
+    """The Room in a variable."""
+
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = Latest(room or Room())
+
+    async def get(self) -> Room:
+        return self._room.value
+
+    async def update(self, room: Room) -> Room:
+        self._check(room)
+        return self._write(replace(self._room.value, spec=room.spec))
+
+    async def update_status(self, room: Room) -> Room:
+        self._check(room)
+        return self._write(replace(self._room.value, status=room.status))
+
+    async def watch(self) -> AsyncIterator[Room]:
+        async for room in self._room.watch():
+            yield room
+
+    def _check(self, room: Room) -> None:
+        if room.metadata.resource_version != self._room.value.metadata.resource_version:
+            raise Conflict("It was changed by something else.")
+
+    def _write(self, room: Room) -> Room:
+        version = int(room.metadata.resource_version or 0) + 1
+        room = replace(room, metadata=replace(room.metadata, resource_version=str(version)))
+        self._room.set(room)
+        return room

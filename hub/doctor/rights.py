@@ -22,8 +22,10 @@ EVERYWHERE: Mapping[str, str] = {
 }
 """Resource to verbs, in all namespaces."""
 IN_RELEASE: Mapping[str, str] = {
-    "workspaces.podium.hub": "get list watch patch delete",
+    "workspaces.podium.hub": "get list watch create patch delete",
     "workspaces.podium.hub/status": "update",
+    "rooms.podium.hub": "get list watch create patch",
+    "rooms.podium.hub/status": "update",
     "endpointslices.discovery.k8s.io": "list watch",
     "events": "create",
     "leases.coordination.k8s.io": "get create update",

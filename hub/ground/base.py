@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hub.backends.base import Backend
 from hub.happenings import Reported
-from hub.store.base import Store
+from hub.store.base import RoomStore, Store
 
 
 class FollowProxies(Protocol):
@@ -43,6 +43,10 @@ class Ground(Protocol):
     @property
     def store(self) -> Store:
         """Where Workspace objects are."""
+
+    @property
+    def room(self) -> RoomStore:
+        """Where the Room is."""
 
     @property
     def backend(self) -> Backend:

@@ -21,6 +21,7 @@ from hub.kube.lease import Lease
 from hub.kube.recorder import Recorder
 from hub.profiles import Profile
 from hub.store.kubernetes import KubernetesStore
+from hub.store.room_kubernetes import RoomResource
 
 
 class KubernetesGround:
@@ -44,6 +45,7 @@ class KubernetesGround:
         self._identity = os.environ.get("POD_NAME") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._release = release
         self.store = KubernetesStore(api, release.namespace, partial(admission.complete, profiles))
+        self.room = RoomResource(api, release.namespace)
         self.backend = KubernetesBackend(api, release)
         self._recorder = Recorder(api, release.namespace)
         self.reported = self._recorder.reported
@@ -63,7 +65,8 @@ class KubernetesGround:
             raise ConfigurationError(f"The cluster does not answer: {error}", "See: podium doctor") from None
 
     def follows(self, backend: bool = True) -> list[Callable[[], Awaitable[None]]]:
-        return [self.store.run, self.backend.run, self._recorder.run] if backend else [self.store.run]
+        objects: list[Callable[[], Awaitable[None]]] = [self.store.run, self.room.run]
+        return [*objects, self.backend.run, self._recorder.run] if backend else objects
 
     async def proxies(self, service: str, told: Callable[[Collection[str]], None]) -> None:
         await follow(self._api, self._release.namespace, service, "api", told)

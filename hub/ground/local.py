@@ -12,6 +12,7 @@ from hub.errors import ConfigurationError
 from hub.ports import Ports
 from hub.state import State
 from hub.store.files import FileStore
+from hub.store.room_files import RoomFile
 from hub.web import peers
 
 WORKSPACE_CODE = Path(__file__).resolve().parent.parent.parent / "images" / "workspace"
@@ -32,6 +33,7 @@ class LocalGround:
         self.kept = f"Its home folder is kept for a week in {state.directory / 'kept'}."
         self.own_port: Callable[[int], bool] | None = own_port
         self.store = FileStore(state.directory / "objects")
+        self.room = RoomFile(state.directory / "room.json")
         self.backend = make_backend(state, ports)
 
     async def start(self) -> None:

@@ -1,15 +1,18 @@
-"""The interface of every store of Workspace objects.
+"""The interface of every store of Workspace objects, and of the Room that they are in.
 
 A store keeps objects and nothing else: it never starts, stops or judges anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from hub.errors import Conflict
 from hub.model import Workspace
+from hub.room import Room
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,51 @@ class Store(Protocol):
 
     def watch(self) -> AsyncIterator[Event]:
         """All objects as they are, then every change; changes close together may be told as one."""
+
+
+class RoomStore(Protocol):
+    """The one Room object. `tests/contract/test_room.py` says what each method promises."""
+
+    async def get(self) -> Room:
+        """The object; one with the defaults where nobody has written any."""
+
+    async def update(self, room: Room) -> Room:
+        """Write `spec`; `status` is left as it is. What is not there yet is made.
+
+        Raises:
+            Conflict: when it was written since it was read (`resourceVersion`).
+        """
+
+    async def update_status(self, room: Room) -> Room:
+        """Write `status` alone. Raises as `update` does."""
+
+    def watch(self) -> AsyncIterator[Room]:
+        """The object as it is, then after every change; changes close together may be told as one."""
+
+
+async def amend(store: RoomStore, change: Callable[[Room], Room]) -> Room:
+    """Change the spec of the Room, however often somebody else is faster.
+
+    Args:
+        change: from the object as it is to what it should be; called again for each try.
+    """
+    return await _amend(store.get, store.update, change)
+
+
+async def amend_status(store: RoomStore, change: Callable[[Room], Room]) -> Room:
+    """As `amend`, for the status."""
+    return await _amend(store.get, store.update_status, change)
+
+
+async def _amend(
+    get: Callable[[], Awaitable[Room]],
+    write: Callable[[Room], Awaitable[Room]],
+    change: Callable[[Room], Room],
+) -> Room:
+    while True:
+        room = await get()
+        changed = change(room)
+        if changed == room:
+            return room
+        with contextlib.suppress(Conflict):
+            return await write(changed)

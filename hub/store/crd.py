@@ -1,6 +1,6 @@
-"""The custom resource definition of Workspaces, made from the types of `model.py`; pure.
+"""The custom resource definitions, of Workspaces and of the Room, made from the types of the objects; pure.
 
-`python -m hub.store.crd` writes it to where the chart and the tests take it from. Nothing here may add a
+`python -m hub.store.crd` writes them to where the chart and the tests take it from. Nothing here may add a
 field that the model does not have: what is here are the rules between fields, and what `kubectl` shows.
 Source: Kubernetes, "Extend the Kubernetes API with CustomResourceDefinitions".
 """
@@ -14,10 +14,16 @@ from typing import Any
 import msgspec
 
 from hub.model import NAME, Spec, Status
+from hub.room import NAME as ROOM
+from hub.room import RoomSpec, RoomStatus
 from hub.settings import FRAMEWORKS
 
 FILE = Path(__file__).resolve().parent.parent.parent / "helm" / "files" / "crd.yaml"
-TIMES = {"expires", "touched", "at", "lastActivity", "idleDeadline"}
+TIMES = {
+    *{"expires", "touched", "claimedAt", "queuedAt", "helpWanted", "restartedAt"},
+    *{"at", "eta", "lastActivity", "idleDeadline"},
+    *{"until", "start", "launched", "ended"},
+}
 RULES = [
     ("!has(oldSelf.owner) || oldSelf.owner == '' || self.owner == oldSelf.owner", "owner: cannot be changed"),
     ("self.profile == oldSelf.profile", "profile: cannot be changed"),
@@ -51,7 +57,7 @@ COLUMNS = [
 
 
 def crd() -> dict[str, Any]:
-    """The manifest."""
+    """The manifest for Workspaces."""
     names = {
         **{"kind": "Workspace", "listKind": "WorkspaceList", "plural": "workspaces"},
         **{"singular": "workspace", "shortNames": ["ws"], "categories": ["podium"]},
@@ -75,12 +81,48 @@ def crd() -> dict[str, Any]:
         },
         "additionalPrinterColumns": columns,
     }
+    return _definition(names, version)
+
+
+def room_crd() -> dict[str, Any]:
+    """The manifest for the Room."""
+    names = {
+        **{"kind": "Room", "listKind": "RoomList", "plural": "rooms", "singular": "room"},
+        "categories": ["podium"],
+    }
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _room()},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": "Open", "type": "boolean", "jsonPath": ".spec.open"},
+            {"name": "Queued", "type": "integer", "jsonPath": ".status.queued"},
+            {"name": "Message", "type": "string", "jsonPath": ".spec.message.text"},
+        ],
+    }
+    return _definition(names, version)
+
+
+def _definition(names: dict[str, Any], version: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": "workspaces.podium.hub"},
+        "metadata": {"name": f"{names['plural']}.podium.hub"},
         "spec": {"group": "podium.hub", "scope": "Namespaced", "names": names, "versions": [version]},
     }
+
+
+def _room() -> dict[str, Any]:
+    """The structural schema of the Room."""
+    (spec, status), components = msgspec.json.schema_components([RoomSpec, RoomStatus], ref_template="{name}")
+    return _object(
+        "A class as a whole: who may join, what is said to everybody, what is held ready, and what ended.",
+        _structural(spec, components),
+        _without_defaults(_structural(status, components)),
+        (f"self.metadata.name == '{ROOM}'", f"there is one room, and its name is {ROOM}"),
+    )
 
 
 def _workspace() -> dict[str, Any]:
@@ -94,23 +136,33 @@ def _workspace() -> dict[str, Any]:
             part.pop("default", None)  # what is left out comes from the profile
     cluster = asked["properties"]["clusters"].pop("additionalProperties")
     asked["properties"]["clusters"]["properties"] = dict.fromkeys(FRAMEWORKS, cluster)
+    return _object(
+        "One person's namespace, with a notebook and clusters that scale.",
+        asked,
+        _without_defaults(seen),
+        (
+            f"self.metadata.name.matches('^{NAME}$')",
+            "the name must be `cluster-` and 6 to 8 lower-case letters and digits",
+        ),
+    )
+
+
+def _object(
+    description: str, spec: dict[str, Any], status: dict[str, Any], rule: tuple[str, str]
+) -> dict[str, Any]:
+    """The schema of an object; `rule` is what its name has to fit, and what is said where it does not."""
     return {
         "type": "object",
-        "description": "One person's namespace, with a notebook and clusters that scale.",
+        "description": description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": asked,
-            "status": _without_defaults(seen),
+            "spec": spec,
+            "status": status,
         },
-        "x-kubernetes-validations": [
-            {
-                "rule": f"self.metadata.name.matches('^{NAME}$')",
-                "message": "the name must be `cluster-` and 6 to 8 lower-case letters and digits",
-            }
-        ],
+        "x-kubernetes-validations": [{"rule": rule[0], "message": rule[1]}],
     }
 
 
@@ -165,8 +217,9 @@ def _without_defaults(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def text() -> str:
-    """The manifest as a file; JSON, which is YAML too."""
-    return json.dumps(crd(), indent=2) + "\n"
+    """The manifests as a file; JSON, which is YAML too."""
+    manifests = {"apiVersion": "v1", "kind": "List", "items": [crd(), room_crd()]}
+    return json.dumps(manifests, indent=2) + "\n"
 
 
 if __name__ == "__main__":

@@ -115,13 +115,13 @@ class FileStore:
             path.unlink(missing_ok=True)
             self._objects.pop(workspace.name, None)
         else:
-            _replace(path, msgspec.json.format(msgspec.json.encode(workspace)))
+            replace_file(path, msgspec.json.format(msgspec.json.encode(workspace)))
             self._objects[workspace.name] = workspace
         self._news.tell(Event(workspace, gone))
         return workspace
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a hub after a crash, sees all of it or what was there before."""
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

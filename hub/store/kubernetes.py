@@ -112,7 +112,7 @@ class KubernetesStore:
                 "annotations": dict(metadata.annotations),
                 "finalizers": list(metadata.finalizers),
             },
-            "spec": _plain(workspace.spec),
+            "spec": plain(workspace.spec),
         }
         try:
             return await self._write("POST", self.path, workspace.name, body)
@@ -140,7 +140,7 @@ class KubernetesStore:
             "/metadata/labels": dict(metadata.labels),
             "/metadata/annotations": dict(metadata.annotations),
             "/metadata/finalizers": list(metadata.finalizers),
-            "/spec": _plain(workspace.spec),
+            "/spec": plain(workspace.spec),
         }
         version = metadata.resource_version
         operations = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
@@ -153,7 +153,7 @@ class KubernetesStore:
         metadata = {"name": workspace.name, "resourceVersion": workspace.metadata.resource_version}
         body = {
             **{"apiVersion": workspace.api_version, "kind": workspace.kind, "metadata": metadata},
-            **{"spec": _plain(workspace.spec), "status": _plain(workspace.status)},
+            **{"spec": plain(workspace.spec), "status": plain(workspace.status)},
         }
         return await self._write("PUT", f"{self.path}/{workspace.name}/status", workspace.name, body)
 
@@ -263,7 +263,7 @@ class KubernetesStore:
         return replace(workspace, metadata=metadata, status=report)
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
     """The JSON value of a part of an object, whole numbers without a fraction.
 
     The API server keeps 1.0 as 1, and takes who writes 1.0 again for one who changes it.
@@ -271,10 +271,10 @@ def _plain(value: object) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return _plain(msgspec.to_builtins(value)) if isinstance(value, msgspec.Struct) else value
+        return [plain(item) for item in value]
+    return plain(msgspec.to_builtins(value)) if isinstance(value, msgspec.Struct) else value
 
 
 def _read(answer: object) -> _Resource:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from typing import Generic, TypeVar
 
 from hub.model import Workspace
 from hub.store.base import Event
+
+T = TypeVar("T")
 
 
 class News:
@@ -38,3 +41,29 @@ class News:
         finally:
             # By identity: two watchers may have the same news.
             self._watchers = [other for other in self._watchers if other is not watcher]
+
+
+class Latest(Generic[T]):
+    """One value that changes, and everybody who wants to know.
+
+    Args:
+        value: the first one.
+    """
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+        self._turn = asyncio.Event()
+
+    def set(self, value: T) -> None:
+        """Make it another value."""
+        self.value = value
+        self._turn.set()
+        self._turn = asyncio.Event()
+
+    async def watch(self) -> AsyncIterator[T]:
+        """The value now and after every change; of changes close together the last one."""
+        while True:
+            told, turn = self.value, self._turn
+            yield told
+            if self.value is told:
+                await turn.wait()

@@ -11,7 +11,7 @@ import hmac
 import os
 import secrets
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tornado.httputil import HTTPServerRequest
 
@@ -21,11 +21,32 @@ SESSION_COOKIE = "podium-session"
 XSRF_COOKIE = "podium-xsrf"
 
 
+Role = Literal["attendee", "instructor", "operator"]
+
+
 @dataclass(frozen=True)
 class Person:
-    """Somebody who is signed in."""
+    """Somebody who is signed in.
+
+    Args:
+        name: the identity, by which workspaces are owned.
+        display_name: what people call them; empty for the identity itself.
+        role: what they may do: each may do what those before it may.
+    """
 
     name: str
+    display_name: str = ""
+    role: Role = "attendee"
+
+    @property
+    def instructs(self) -> bool:
+        """Whether they may see and change the room."""
+        return self.role != "attendee"
+
+    @property
+    def operates(self) -> bool:
+        """Whether they may also change what the hub costs."""
+        return self.role == "operator"
 
 
 class SignIn(Protocol):
@@ -62,7 +83,7 @@ class GuestSignIn:
 
     def by_token(self, request: HTTPServerRequest) -> Person | None:
         """Whoever runs the demonstration, if the request carries the API token."""
-        return Person("instructor") if bears(request, self.token) else None
+        return Person("instructor", role="operator") if bears(request, self.token) else None
 
     def by_code(self, code: str) -> Person | None:
         """Nobody: there is no code."""

@@ -24,7 +24,8 @@ from hub.logs import REQUEST, REQUEST_HEADER, WORKSPACE, request_id
 from hub.metrics import Figures, WebMetrics
 from hub.model import Workspace
 from hub.profiles import Profile
-from hub.store.base import Store
+from hub.rules import Rules
+from hub.store.base import RoomStore, Store
 from hub.web.address import PublicAddress
 from hub.web.auth import SESSION_COOKIE, Person, SignIn
 from hub.web.departure import Departure
@@ -46,6 +47,8 @@ class Site:
 
     Args:
         store, watcher: Workspace objects, and news of them.
+        room: the class as a whole.
+        rules: what the operator decided for it.
         profiles: the menu.
         unavailable: frameworks that cannot run here, with the reason.
         sign_in: who is who.
@@ -60,6 +63,8 @@ class Site:
     """
 
     store: Store
+    room: RoomStore
+    rules: Rules
     watcher: Watcher
     profiles: Mapping[str, Profile]
     unavailable: Mapping[str, str]

@@ -111,11 +111,15 @@ def _install(cluster: Cluster) -> None:
 
 
 def _established(cluster: Cluster) -> bool:
-    """Whether the API server takes Workspaces; at first the resource has no conditions at all."""
-    found = json.loads(cluster.kubectl("get", "crd", "workspaces.podium.hub", "-o", "json"))
-    return any(
-        condition["type"] == "Established" and condition["status"] == "True"
-        for condition in found.get("status", {}).get("conditions") or []
+    """Whether the API server takes Workspaces and Rooms; at first resources have no conditions at all."""
+    names = ("workspaces.podium.hub", "rooms.podium.hub")
+    found = json.loads(cluster.kubectl("get", "crd", *names, "-o", "json"))["items"]
+    return all(
+        any(
+            condition["type"] == "Established" and condition["status"] == "True"
+            for condition in each.get("status", {}).get("conditions") or []
+        )
+        for each in found
     )
 
 

@@ -22,7 +22,9 @@ from hub import admission
 from hub.kube.api import Api
 from hub.model import Workspace
 from hub.profiles import read_profiles
+from hub.rules import Rules
 from hub.store.kubernetes import KubernetesStore
+from hub.store.room_kubernetes import RoomResource
 from hub.web.address import PublicAddress
 from hub.web.auth import GuestSignIn
 from hub.web.base import Site
@@ -56,12 +58,15 @@ async def replica(kubeconfig: Path, namespace: str) -> AsyncIterator[Replica]:
     api = await Api.connect(kubeconfig)
     profiles = read_profiles(PROFILES)
     store = KubernetesStore(api, namespace, partial(admission.complete, profiles))
-    watcher = Watcher(store)
-    following = [asyncio.create_task(part()) for part in (store.run, watcher.run)]
+    room = RoomResource(api, namespace)
+    watcher = Watcher(store, room)
+    following = [asyncio.create_task(part()) for part in (store.run, room.run, watcher.run)]
     sockets = tornado.netutil.bind_sockets(0, HOST)
     async with aiohttp.ClientSession(auto_decompress=False) as relayed:
         site = Site(
             store=store,
+            room=room,
+            rules=Rules(),
             watcher=watcher,
             profiles=profiles,
             unavailable={},

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import tornado.netutil
 
+from hub.rules import Rules
 from hub.store.kubernetes import GROUP, PLURAL, VERSION
 from hub.web.address import PublicAddress
 from hub.web.auth import LocalSignIn, Person
@@ -18,6 +19,7 @@ from hub.web.events import Watcher
 from hub.web.server import Server
 from tests.builders import HUB_KEY
 from tests.cluster.access import ClusterError
+from tests.memory_store import MemoryRoom
 from tests.web.serving import CODE, COOKIE_SECRET, HOST, TOKEN
 
 
@@ -26,13 +28,16 @@ async def web(hub):
     """A web tier. Gives its address."""
     sockets = tornado.netutil.bind_sockets(0, HOST)
     port = sockets[0].getsockname()[1]
-    watcher = Watcher(hub.store)
+    room = MemoryRoom()
+    watcher = Watcher(hub.store, room)
     async with aiohttp.ClientSession() as session:
         site = Site(
             **{"store": hub.store, "watcher": watcher, "profiles": hub.profiles, "unavailable": {}},
             **{"hub_key": HUB_KEY, "session": session, "own_port": None, "kept": ""},
-            sign_in=LocalSignIn(Person("ada"), TOKEN, CODE, COOKIE_SECRET, port, port),
+            sign_in=LocalSignIn(Person("ada", role="operator"), TOKEN, CODE, COOKIE_SECRET, port, port),
             address=PublicAddress(local=True),
+            room=room,
+            rules=Rules(),
         )
         server = Server(site, sockets)
         watching = asyncio.create_task(watcher.run())

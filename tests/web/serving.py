@@ -23,6 +23,7 @@ from hub.desired import context
 from hub.keys import Keys
 from hub.model import Status, Workspace
 from hub.profiles import read_profiles
+from hub.rules import Rules
 from hub.store.files import FileStore
 from hub.web.address import PublicAddress
 from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE, LocalSignIn, Person
@@ -30,6 +31,7 @@ from hub.web.base import Site
 from hub.web.events import Watcher
 from hub.web.server import Server
 from tests.builders import HUB_KEY, make_workspace
+from tests.memory_store import MemoryRoom
 from tests.waiting import PATIENCE, until
 from tests.web.upstream import Upstream, listening
 
@@ -262,16 +264,20 @@ async def serving(
             )
         )
         store = make_store(directory / "objects")
-        watcher = Watcher(store)
+        room = MemoryRoom()
+        watcher = Watcher(store, room)
         sockets = tornado.netutil.bind_sockets(0, HOST)
         port = int(sockets[0].getsockname()[1])
         own_ports: set[int] = set()
+        person = Person(PERSON, role="operator")
         site = Site(
             store=store,
+            room=room,
+            rules=Rules(),
             watcher=watcher,
             profiles=read_profiles(PROFILES),
             unavailable={"spark": "Spark cannot run here. There is no Java."},
-            sign_in=LocalSignIn(Person(PERSON), token, code, COOKIE_SECRET, public_port=port, web_port=port),
+            sign_in=LocalSignIn(person, token, code, COOKIE_SECRET, public_port=port, web_port=port),
             address=address,
             hub_key=hub_key,
             session=relayed,
