@@ -1,4 +1,4 @@
-"""The part of `helm/values.schema.json` that follows from the hub's own types: what a profile may say.
+"""The part of `helm/values.schema.json` that follows from the hub's own types: profiles and rules.
 
 `python -m tests.chart.profiles` writes it there. Nothing here may add a rule that the hub does not have.
 """
@@ -9,7 +9,10 @@ import json
 import re
 from typing import Any
 
+import msgspec
+
 from hub import profiles
+from hub.rules import Rules
 from hub.settings import FRAMEWORKS
 from hub.tools import CHECKOUT
 
@@ -20,7 +23,7 @@ ANOTHER_LANGUAGE = r"(?!\n)"
 
 def definitions() -> dict[str, Any]:
     """`$defs` of the schema of the values: names as they are written in a configuration."""
-    found: Any = profiles.schema()["$defs"]
+    found: Any = {**profiles.schema()["$defs"], **msgspec.json.schema(Rules)["$defs"]}
     made = {name: _written(definition) for name, definition in found.items()}
     profile = made["Profile"]
     del profile["properties"]["name"]  # it is the key, which stands for the title, too
@@ -59,4 +62,6 @@ def _snake(name: str) -> str:
 if __name__ == "__main__":
     schema = json.loads(SCHEMA.read_text())
     schema["$defs"] |= definitions()
+    rules = {name: {"$ref": f"#/$defs/Rules/properties/{name}"} for name in Rules.__struct_fields__}
+    schema["properties"]["config"]["properties"] |= rules
     SCHEMA.write_text(json.dumps(schema, indent=2) + "\n")
