@@ -5,9 +5,11 @@ Nothing here may know a route.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,8 +19,9 @@ import aiohttp
 import msgspec
 import tornado.web
 
-from hub import admission
-from hub.errors import Forbidden, NotFound, PodiumError, Unauthorized
+from hub import admission, audit
+from hub.archives.base import Archives, NoArchives
+from hub.errors import Forbidden, NotFound, PodiumError, TooMany, Unauthorized
 from hub.health import Health
 from hub.logs import REQUEST, REQUEST_HEADER, WORKSPACE, request_id
 from hub.metrics import Figures, WebMetrics
@@ -27,14 +30,23 @@ from hub.profiles import Profile
 from hub.rules import Rules
 from hub.store.base import RoomStore, Store
 from hub.web.address import PublicAddress
-from hub.web.auth import SESSION_COOKIE, Person, SignIn
+from hub.web.auth import SESSION_COOKIE, Person, Role, SignIn
+from hub.web.clicks import Clicks
 from hub.web.departure import Departure
 from hub.web.events import Watcher
+from hub.web.limits import Limit, Rate, retry_after
+from hub.web.sessions import Sessions
 
 log = logging.getLogger("podium.web")
 
 RETRY_AFTER = "5"
 SAFE = ("GET", "HEAD", "OPTIONS")
+PACE: Mapping[Role, Rate] = {
+    "attendee": Rate(burst=60, per_second=1),
+    "instructor": Rate(burst=1000, per_second=100),
+    "operator": Rate(burst=1000, per_second=100),
+}
+"""How often each person may change something; who teaches does it for a whole room at once."""
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -53,6 +65,7 @@ class Site:
         unavailable: frameworks that cannot run here, with the reason.
         sign_in: who is who.
         address: by which names the hub may be asked.
+        archives: the homes of workspaces that ended.
         hub_key: the secret that all others are derived from.
         session: for relayed requests; it must leave bodies as they are.
         own_port: whether a port of this machine is listened on by the owner alone; None where pods have
@@ -60,6 +73,10 @@ class Site:
         kept: a sentence on what becomes of files after a stop.
         metrics: what is counted of requests, beside the process's other figures.
         health: what probes are told.
+        marks: profile to the fingerprint that members of its pool have.
+        clicks: those for a workspace that this process is busy with.
+        limits: how often people may change something, by role.
+        sessions: what is held open, by who is signed in.
     """
 
     store: Store
@@ -74,8 +91,15 @@ class Site:
     session: aiohttp.ClientSession
     own_port: Callable[[int], bool] | None
     kept: str
+    archives: Archives = field(default_factory=NoArchives)
     metrics: WebMetrics = field(default_factory=lambda: WebMetrics(Figures()))
     health: Health = field(default_factory=Health)
+    marks: Mapping[str, str] = field(default_factory=dict)
+    clicks: Clicks = field(default_factory=Clicks)
+    limits: Mapping[Role, Limit] = field(
+        default_factory=lambda: {role: Limit(rate) for role, rate in PACE.items()}
+    )
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 class BaseHandler(tornado.web.RequestHandler):
@@ -83,12 +107,20 @@ class BaseHandler(tornado.web.RequestHandler):
 
     anybody = False
     """Whether nobody has to be signed in."""
+    least: Role = "attendee"
+    """What somebody has to be, at least."""
+    limited = True
+    """Whether what changes something is counted, by person."""
+    audited = True
+    """Whether a line says who changed what."""
     cross_site = False
     """Whether a request may come from a page of another origin; only what carries its own secret may."""
     held = False
     """Whether an answer lasts for as long as somebody listens."""
 
     current_user: Person | None
+    whose = ""
+    """The identity of the person whose workspace this is about."""
 
     @property
     def site(self) -> Site:
@@ -122,7 +154,18 @@ class BaseHandler(tornado.web.RequestHandler):
         sign_in = self.site.sign_in
         if "Authorization" in self.request.headers:
             return sign_in.by_token(self.request)
-        return sign_in.by_session(self.get_signed_cookie(SESSION_COOKIE, max_age_days=31))
+        return sign_in.by_session(self.session_cookie)
+
+    @property
+    def session_cookie(self) -> bytes | None:
+        """What the session cookie says, if it is signed and not too old."""
+        return self.get_signed_cookie(SESSION_COOKIE, max_age_days=self.site.sign_in.session_days)
+
+    @contextlib.contextmanager
+    def told(self, end: Callable[[], object]) -> Iterator[None]:
+        """Meanwhile have `end` called when this process is about to end, or the person signs out."""
+        with self.departure.told(end), self.site.sessions.told(self.session_cookie or b"", end):
+            yield
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Security-Policy", POLICY)
@@ -135,8 +178,37 @@ class BaseHandler(tornado.web.RequestHandler):
     def prepare(self) -> None:
         REQUEST.set(self.request_id)
         self.check_sender()
+        self.admit()
+        if self.current_user is None:
+            return
+        if not self.current_user.may(self.least):
+            raise Forbidden(f"This is for the {self.least}.", "Sign in as somebody who may.")
+        self.check_pace(self.current_user)
+
+    def admit(self) -> None:
+        """Refuse who is not signed in, where somebody has to be."""
         if not self.anybody:
             _ = self.person
+
+    def check_pace(self, person: Person) -> None:
+        """Refuse what one person does too often. Raises TooMany."""
+        if self.request.method in SAFE or not self.limited:
+            return
+        wait = self.site.limits[person.role].take(person.name, asyncio.get_running_loop().time())
+        if wait:
+            raise TooMany("That was too much at once.", "Wait a moment, then go on.", wait)
+
+    def on_finish(self) -> None:
+        if self.request.method in SAFE or not self.audited:
+            return
+        person, status = self.current_user, self.get_status()
+        audit.note(
+            f"{self.request.method} {self.request.path}",
+            "done" if status < http.HTTPStatus.BAD_REQUEST else f"refused, {status}",
+            who=person.name if person else "",
+            role=person.role if person else "",
+            whom=self.whose,
+        )
 
     def check_sender(self) -> None:
         """Refuse what was led here by another name, or sent by a page of another origin."""
@@ -160,15 +232,32 @@ class BaseHandler(tornado.web.RequestHandler):
             super().check_xsrf_cookie()
 
     async def workspace(self, name: str) -> Workspace:
+        """A workspace of the person who asks, or for an instructor of anybody.
+
+        Raises:
+            NotFound: when there is none, also for one that is not theirs to know of.
+        """
+        return await self._workspace(name, others=self.person.instructs)
+
+    async def own_workspace(self, name: str) -> Workspace:
         """A workspace of the person who asks. Raises NotFound, also for one of somebody else."""
+        return await self._workspace(name, others=False)
+
+    async def _workspace(self, name: str, others: bool) -> Workspace:
         workspace = await self.site.store.get(name)
-        if workspace is None and name in admission.names(self.site.hub_key, self.person.name):
+        if workspace is None:
             # Another process may have made it a moment ago. Only for names of one's own is the store asked
             # to look, so that nobody can make it work by trying names.
+            unseen = name in admission.names(self.site.hub_key, self.person.name)
+        else:
+            unseen = workspace.pooled  # another process may have taken it for somebody
+        if unseen:
             workspace = await self.site.store.look(name)
-        if workspace is None or workspace.spec.owner != self.person.name:
+        owner = "" if workspace is None else workspace.spec.owner
+        if workspace is None or not owner or not (others or owner == self.person.name):
             raise NotFound(f"There is no workspace {name}.", "It may have ended. Launch a new one.")
         WORKSPACE.set(name)
+        self.whose = owner
         return workspace
 
     def now(self) -> datetime:
@@ -203,6 +292,8 @@ class BaseHandler(tornado.web.RequestHandler):
         """Tell programs when to try again, where that may help. Source: RFC 9110, section 10.2.3."""
         if error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
             self.set_header("Retry-After", RETRY_AFTER)
+        if isinstance(error, TooMany):
+            self.set_header("Retry-After", retry_after(error.seconds))
 
     def write_json(self, value: object, status: int = 200) -> None:
         """Answer with JSON."""
