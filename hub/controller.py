@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import aiohttp
 
-from hub import admission, culler
+from hub import admission, cost, culler
 from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState
 from hub.desired import context, desired
-from hub.edges import Edges
+from hub.edges import Edges, House
+from hub.ending import restart_due
+from hub.endings import Endings
 from hub.errors import BadInput, Conflict, NotFound, Unavailable
 from hub.happenings import Reported
 from hub.logs import WORKSPACE
 from hub.metrics import ControllerMetrics, Figures
 from hub.model import FINALIZER, Status, Workspace
+from hub.notebook import restart_request
 from hub.observed import Observed
-from hub.rules import Rules
 from hub.scaling import Assignment, assign
 from hub.settings import FRAMEWORKS, FrameworkName
-from hub.status import WHY_STOPPED, not_accepted, status
-from hub.store.base import RoomStore
+from hub.status import WHY_STOPPED, not_accepted, status, waiting
+from hub.stock import Stock
+from hub.usher import Usher
 from hub.wire import replace as change
 from hub.workload import Workload
 from hub.workqueue import WorkQueue
@@ -60,11 +63,9 @@ class Controller:
         queue: names that want a look.
         hub_key: the secret that all others are derived from.
         now: the clock.
-        profiles: the names that objects written by hand may name.
         metrics: what is counted of it.
         reported: who else wants to hear of reports.
-        room: the class as a whole; None for a controller that knows of none.
-        rules: what the operator decided for it.
+        house: what is true of the class as a whole.
     """
 
     def __init__(
@@ -73,17 +74,15 @@ class Controller:
         queue: WorkQueue,
         hub_key: bytes,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        profiles: Container[str] = (),
         metrics: ControllerMetrics | None = None,
         reported: Reported | None = None,
-        room: RoomStore | None = None,
-        rules: Rules | None = None,
+        house: House | None = None,
     ) -> None:
         self._store, self._backend = edges.store, edges.backend
         self._proxy, self._probe = edges.proxy, edges.probe
         self._queue = queue
         self._hub_key = hub_key
-        self._profiles = profiles
+        self._house = house = house or House()
         self._now = now
         self._untried: set[str] | None = None
         self._unseen: set[str] | None = None
@@ -91,7 +90,9 @@ class Controller:
         self._reported: dict[str, str] = {}
         self._metrics = metrics or ControllerMetrics(Figures())
         self._hears = reported
-        self._room, self._rules = room, rules or Rules()
+        self._usher = Usher(queue, house.rules, now)
+        self._endings = Endings(edges.store, house.room, house.archives, hub_key, queue.add, now)
+        self._stock = Stock(edges.store, house, self._usher, now)
         self._looking: dict[str, float] = {}
 
     def works(self) -> bool:
@@ -103,17 +104,22 @@ class Controller:
         """Reconcile until cancelled."""
         self._proxy.begin()
         objects = {workspace.name: workspace for workspace in await self._store.list()}
-        self._unseen = objects.keys() | await self._backend.names()
+        running = await self._backend.names()
+        self._usher.begin(objects.values(), running)
+        self._unseen = objects.keys() | running
         self._untried = set(self._unseen)
         # What somebody changed while nobody acted comes first, and what nothing was done for yet comes last.
         for name in sorted(self._unseen, key=lambda name: (_at_rest(objects.get(name)), name)):
             workspace = objects.get(name)
-            self._queue.add(name, behind=workspace is not None and not workspace.status.history)
+            self._queue.add(name, behind=workspace is not None and workspace.status.phase == "Queued")
         self._looked_at("", well=True)
         with self._metrics.act():
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_store())
                 tasks.create_task(self._follow_backend())
+                tasks.create_task(self._stock.follow())
+                tasks.create_task(self._stock.run())
+                tasks.create_task(self._endings.run(self._backend.names))
                 for _ in range(WORKERS):
                     tasks.create_task(self._work())
 
@@ -132,9 +138,10 @@ class Controller:
 
     async def _follow_store(self) -> None:
         async for event in self._store.watch():
+            self._usher.hear(event)
             if self._reported.get(event.workspace.name) == event.workspace.metadata.resource_version:
                 continue  # our own words
-            self._queue.add(event.workspace.name, behind=not event.workspace.status.history)
+            self._queue.add(event.workspace.name, behind=event.workspace.status.phase == "Queued")
 
     async def _follow_backend(self) -> None:
         async for name in self._backend.changes():
@@ -178,6 +185,11 @@ class Controller:
         if FINALIZER not in workspace.metadata.finalizers and not workspace.deleting:
             await self._adopt(workspace)
             return
+        if not self._usher.admits(workspace):
+            await self._hold(workspace)
+            return
+        if culler.waited(workspace, self._now()):
+            workspace = await self._store.update(culler.renewed(workspace, self._now()))
         seen = await self._see(workspace)
         why = culler.verdict(workspace, seen, self._now())
         if why:
@@ -191,6 +203,7 @@ class Controller:
         seen = replace(seen, reachable=await self._reachable(workspace, seen))
         report = status(workspace, seen, self._backend.unavailable, self._now())
         if workspace.deleting and not seen.exists:
+            await self._endings.seen_off(workspace)
             await self._release(workspace)
             self._tell(workspace, report)
             return
@@ -198,12 +211,25 @@ class Controller:
         if wait > 0:
             self._queue.add_after(name, wait)
         elif report != workspace.status:
-            workspace = await self._report(workspace, report)
+            workspace = await self._report(workspace, self._counted(workspace, seen, report))
             if report.phase == "Failed":
                 self._queue.add(name)  # what runs is to end now, and of our own words we are not told
         if seen.ready("notebook") and not seen.reachable:
             self._queue.add_after(name, REACHED_AGAIN)
         self._queue.add_after(name, min(RESYNC, culler.next_look(workspace, self._now())))
+
+    async def _hold(self, workspace: Workspace) -> None:
+        """Tell somebody who waits of their place in line, when it is time to."""
+        place = self._usher.news(workspace)
+        if place is not None:
+            await self._report(workspace, waiting(workspace, place, self._now()))
+            self._usher.told(workspace.name)
+        self._queue.add_after(workspace.name, RESYNC)
+
+    def _counted(self, workspace: Workspace, seen: Observed, report: Status) -> Status:
+        """A report with what was used until now."""
+        aside = cost.set_aside(workspace.spec.settings, seen.instances)
+        return change(report, usage=cost.used(workspace.status.usage, aside, self._now()))
 
     async def _report(self, workspace: Workspace, report: Status) -> Workspace:
         written = await self._store.update_status(change(workspace, status=report))
@@ -239,7 +265,7 @@ class Controller:
                 await self._store.delete(workspace.name)
             return
         try:
-            await self._store.update(admission.adopt(workspace, self._profiles))
+            await self._store.update(admission.adopt(workspace, self._house.profiles))
         except BadInput as error:
             report = not_accepted(workspace, f"{error.message} {error.hint}".strip(), self._now())
             await self._store.update_status(change(workspace, status=report))
@@ -247,12 +273,12 @@ class Controller:
 
     async def _see(self, workspace: Workspace) -> Observed:
         observed = await self._backend.observe(workspace.name)
-        here = context(workspace, self._hub_key)
-        return self._probe.look(here, observed, workspace.spec.clusters)
+        observed = replace(observed, keeping=self._endings.holds(workspace, observed))
+        return self._probe.look(context(workspace, self._hub_key), observed, workspace.spec.clusters)
 
     async def _act(self, workspace: Workspace, seen: Observed) -> None:
         """Let the backend make it so, and ask schedulers to drain whom it should lose next."""
-        workloads = desired(workspace, self._hub_key, self._backend.unavailable)
+        workloads = desired(workspace, self._hub_key, self._backend.unavailable, seen.keeping)
         chosen: list[Workload] = []
         drains: dict[FrameworkName, tuple[str, ...]] = {}
         for workload in workloads:
@@ -263,6 +289,19 @@ class Controller:
         await self._backend.apply(workspace.name, chosen, workspace.spec.settings)
         for name, instances in drains.items():
             await self._drain(workspace, seen, name, instances)
+        if seen.notebook is not None and restart_due(workspace, seen.notebook.restarted):
+            await self._restart(workspace, seen)
+
+    async def _restart(self, workspace: Workspace, seen: Observed) -> None:
+        """Ask the notebook to start again; it says by itself when it has."""
+        here, at = context(workspace, self._hub_key), workspace.spec.restarted_at
+        if at is None or workspace.deleting:
+            return
+        try:
+            await self._probe.ask_notebook(here, seen.addresses["notebook.http"], restart_request(here, at))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("%s: the notebook did not start again: %r", workspace.name, error)
+        self._queue.add_after(workspace.name, DRAIN_AGAIN)
 
     def _assign(self, workload: Workload, seen: Observed) -> Assignment:
         if workload.role != "worker":

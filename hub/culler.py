@@ -11,9 +11,13 @@ from typing import Literal
 from hub.model import Workspace
 from hub.observed import Observed
 from hub.status import busy, last_activity
+from hub.wire import replace
 
 FAILED_KEPT = timedelta(hours=1)
 """How long a failed launch stays on the page before it is taken away."""
+
+WAIT = timedelta(seconds=30)
+"""How long somebody may wait in line without being given that time back."""
 
 ENDING = 5.0
 """Seconds between two looks at what is being ended."""
@@ -26,6 +30,8 @@ def verdict(workspace: Workspace, observed: Observed, now: datetime) -> Literal[
     """
     if workspace.deleting:
         return ""
+    if workspace.pooled:  # its clocks begin when somebody gets it
+        return "lost" if workspace.status.phase != "Failed" and _lost(workspace, observed) else ""
     if workspace.status.phase == "Failed":
         since = workspace.status.history[-1].at if workspace.status.history else workspace.spec.touched
         return "time" if now - since >= FAILED_KEPT else ""
@@ -50,10 +56,24 @@ def _lost(workspace: Workspace, observed: Observed) -> bool:
     return observed.ending or (was_ready and not observed.exists)
 
 
+def waited(workspace: Workspace, now: datetime) -> bool:
+    """Whether a workspace begins only now that was asked for a while ago."""
+    queued = workspace.status.phase == "Queued" and not workspace.deleting
+    return queued and now - workspace.spec.touched >= WAIT
+
+
+def renewed(workspace: Workspace, now: datetime) -> Workspace:
+    """One that begins only now, with all of its time before it."""
+    spec = workspace.spec
+    return replace(workspace, spec=replace(spec, expires=spec.expires + (now - spec.touched), touched=now))
+
+
 def next_look(workspace: Workspace, now: datetime) -> float:
     """Seconds until something about the workspace may change by time alone; at least 1, at most 30."""
     if workspace.deleting or workspace.status.reason == "NamespaceDeleted":
         return ENDING  # what an end waits for is told once it has taken long
+    if workspace.pooled:
+        return 30.0
     times = [workspace.spec.expires]
     if workspace.status.idle_deadline:
         times.append(workspace.status.idle_deadline)

@@ -1,16 +1,20 @@
-"""What the controller works with, and all that it can touch.
+"""What the controller works with, all that it can touch, and what it is told of the class.
 
 Nothing here may do anything.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from hub.archives.base import Archives
 from hub.backends.base import Backend
 from hub.probe import Probe
-from hub.store.base import Store
+from hub.profiles import Profile
+from hub.rules import Rules
+from hub.store.base import RoomStore, Store
 
 
 class Routes(Protocol):
@@ -44,3 +48,22 @@ class Edges:
     backend: Backend
     proxy: Routes
     probe: Probe
+
+
+@dataclass(frozen=True)
+class House:
+    """What is true of the class as a whole.
+
+    Args:
+        profiles: the menu, of which objects written by hand may name one.
+        marks: profile to the fingerprint of what is launched now.
+        rules: what the operator decided.
+        room: what instructors ask for, and where they are told; None where there are none.
+        archives: keep the homes of workspaces that end; None where nothing does.
+    """
+
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
+    rules: Rules = Rules()
+    room: RoomStore | None = None
+    archives: Archives | None = None

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from hub.clusters import CLUSTERS
-from hub.model import ClusterStatus, HistoryEntry, Phase, Status, Workspace
+from hub.model import ClusterStatus, HistoryEntry, Phase, QueuePlace, Status, Workspace
 from hub.observed import Instance, Observed
 from hub.settings import FrameworkName
+from hub.wire import replace
 
 MOST_HISTORY = 32
 MOST_RESTARTS = 3
@@ -25,6 +26,7 @@ STOPPING = {
     "idle": "It was not used for a while: the programs are being ended.",
     "lost": "Somebody deleted its namespace: what is left is being removed.",
 }
+KEEPING = "KeepingFiles"
 STEPS = ("", "Preparing", "StartingNotebook", "OpeningRoute")
 """The reasons of a launch in which nothing is wrong."""
 
@@ -60,6 +62,7 @@ def status(workspace: Workspace, observed: Observed, unavailable: Mapping[str, s
         selector=f"podium.hub/workspace={workspace.name},podium.hub/role=worker",
         clusters=clusters,
         endpoints=_endpoints(workspace, observed),
+        usage=before.usage,
         history=_history(before.history or _click(workspace, now), phase, reason, now),
         last_activity=active,
         idle_deadline=active + timedelta(seconds=workspace.spec.settings.idle_time),
@@ -94,6 +97,8 @@ def _stopping(
 ) -> tuple[Phase, str, str, tuple[str, ...]]:
     why = workspace.metadata.annotations.get(WHY_STOPPED, "")
     message = STOPPING.get(why, "The programs are being ended.")
+    if observed.keeping:
+        return "Stopping", KEEPING, "Keeping your files; then the programs are ended.", ()
     if observed.stuck and now - (workspace.metadata.deletion_timestamp or now) >= STUCK_AFTER:
         return "Stopping", "Stuck", f"{message} {observed.stuck}"[:MOST_LETTERS], ()
     return "Stopping", why, message, ()
@@ -138,9 +143,8 @@ def _failure(
         if notebook.reason:
             message = f"{message} {notebook.message}"[:MOST_LETTERS]
         return "Failed", "NotebookCrashed", message, log
-    created = workspace.metadata.creation_timestamp or now
     patience = workspace.spec.settings.launch_timeout
-    if now - created > timedelta(seconds=patience):
+    if now - _began(workspace, now) > timedelta(seconds=patience):
         before = workspace.status
         why = notebook.message if notebook else ""
         why = why or ("" if before.reason in STEPS else before.message)
@@ -148,6 +152,13 @@ def _failure(
         message = f"{message}: {why}"[:MOST_LETTERS] if why else f"{message}. Try again."
         return "Failed", "LaunchTimeout", message, log
     return None
+
+
+def _began(workspace: Workspace, now: datetime) -> datetime:
+    """When a launch began; how long it waited in line before does not count."""
+    waited = workspace.status.queue is not None
+    entries = [entry.at for entry in workspace.status.history if entry.phase != "Queued"]
+    return next(iter(entries), now if waited else workspace.metadata.creation_timestamp or now)
 
 
 def _cluster(
@@ -259,6 +270,20 @@ def _history(
     older, newer = entries[: 2 - MOST_HISTORY], entries[2 - MOST_HISTORY :]
     ready = next((entry for entry in older if entry.phase == "Ready"), None)
     return (older[0], *((ready,) if ready else ()), *newer)
+
+
+def waiting(workspace: Workspace, place: QueuePlace, now: datetime) -> Status:
+    """What to tell somebody who waits in line.
+
+    Args:
+        workspace: its spec, and the status it was last given.
+        place: in line.
+        now: the time, with a zone.
+    """
+    before = workspace.status
+    history = _history(before.history or _click(workspace, now), "Queued", "", now)
+    url = f"/{workspace.name}/"
+    return replace(before, phase="Queued", message=place.message, queue=place, url=url, history=history)
 
 
 def not_accepted(workspace: Workspace, why: str, now: datetime) -> Status:

@@ -14,35 +14,63 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from hub import pool
 from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState, WorkerState
 from hub.controller import Controller
-from hub.edges import Edges
+from hub.edges import Edges, House
 from hub.metrics import ControllerMetrics, Figures
 from hub.model import Workspace
 from hub.notebook import NotebookState
 from hub.observed import Observed
+from hub.profiles import Profile
+from hub.rules import Rules
+from hub.store.base import amend
+from hub.web.auth import Person
+from hub.web.clicks import Clicks
+from hub.web.launching import Launcher
 from hub.wire import replace as change
 from hub.workqueue import WorkQueue
-from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
+from tests.builders import HUB_KEY, NAME, NOW, SETTINGS, been, cluster_specs, make_workspace
 from tests.faults import Failure, Faults, Faulty
 from tests.memory_backend import MemoryBackend, Program, World
 from tests.memory_edges import MemoryProbe, MemoryProxy
-from tests.memory_store import MemoryStore
+from tests.memory_store import MemoryRoom, MemoryStore
 from tests.virtual import now, simulate
 
 PATIENCE = 300.0
 """Virtual seconds after which a condition that should come true is taken to never do so."""
 PACE = 0.5
 OTHER = "cluster-zzz999"
+RULES = Rules()
+PROFILES = {
+    name: Profile(
+        name=name,
+        title=name,
+        clusters=cluster_specs({"dask": None}),
+        workers=1,
+        **{field: getattr(SETTINGS, field) for field in SETTINGS.__struct_fields__},
+    )
+    for name in ("workshop", "seminar")
+}
 ONE_CLUSTER = {"notebook", "dask-scheduler", "dask-worker-1", "dask-worker-2"}
 
 
 class Simulation:
     """People and reality; the controller is between them while it is started."""
 
-    def __init__(self, faults: Faults | None = None, unavailable: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        faults: Faults | None = None,
+        unavailable: Mapping[str, str] | None = None,
+        rules: Rules = RULES,
+    ) -> None:
         self.world = World(PACE)
+        self.rules = rules
+        self.room = MemoryRoom()
+        self.profiles = dict(PROFILES)
+        self.image = "workspace:1"
+        self.clicks = Clicks()
         self.objects: dict[str, Workspace] = {}
         self.routes: dict[str, str] = {}
         self.faults = faults or Faults()
@@ -78,12 +106,13 @@ class Simulation:
         self.world.listeners.clear()
         self.queue = WorkQueue()
         self.proxy = MemoryProxy(self.routes)
-        parts = (self.store, Watched(self), self.proxy, MemoryProbe(self, self.queue.add))
-        store, backend, proxy, probe = (Faulty(part, self.faults) for part in parts)
+        parts = (self.store, Watched(self), self.proxy, MemoryProbe(self, self.queue.add), self.room)
+        store, backend, proxy, probe, room = (Faulty(part, self.faults) for part in parts)
         edges = Edges(store, backend, proxy, probe)
         self.figures = Figures()
         metrics = ControllerMetrics(self.figures)
-        self.controller = Controller(edges, self.queue, HUB_KEY, self.now, metrics=metrics)
+        house = House(self.profiles, self.marks, self.rules, room)
+        self.controller = Controller(edges, self.queue, HUB_KEY, self.now, metrics=metrics, house=house)
         self._hub = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -115,7 +144,39 @@ class Simulation:
         await self.stop()
         self.start()
 
+    @property
+    def marks(self) -> dict[str, str]:
+        """Profile to the fingerprint of what is launched now."""
+        return {name: pool.fingerprint(profile, self.image) for name, profile in self.profiles.items()}
+
     # People.
+
+    async def click(self, person: str, profile: str = "workshop", **spec: Any) -> tuple[Workspace, bool]:
+        """Click on a profile, as somebody does. Returns the workspace, and whether it is new."""
+        launcher = Launcher(self.store, self.profiles, self.marks, HUB_KEY, self.clicks)
+        return await launcher.launch(Person(person), {"spec": {"profile": profile, **spec}}, self.now())
+
+    async def order(self, **spec: Any) -> None:
+        """Ask for something on the room page."""
+        await amend(self.room, lambda room: change(room, spec=change(room.spec, **spec)))
+
+    def of(self, person: str) -> list[Workspace]:
+        """What somebody has, as people see it."""
+        return [w for w in self.objects.values() if w.spec.owner == person and not w.deleting]
+
+    @property
+    def members(self) -> list[Workspace]:
+        """What is in the pool."""
+        return [w for w in self.objects.values() if w.pooled and not w.deleting]
+
+    @property
+    def ready(self) -> list[str]:
+        """The names of those of them that are ready."""
+        return [w.name for w in self.members if w.status.phase == "Ready"]
+
+    def waits(self, name: str) -> bool:
+        """Whether a workspace waits in line."""
+        return self.objects[name].status.phase == "Queued" and name not in self.world.places
 
     async def launch(self, name: str = NAME, **clusters: int | None) -> None:
         """Ask for a workspace."""

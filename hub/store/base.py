@@ -59,9 +59,10 @@ class Store(Protocol):
         """
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        """What there was when an object was made, which is one that `create` returned just now; oldest first.
+        """What had its owner when an object got its own, by `create` or `update` just now; oldest first.
 
-        Of two objects, however close together and by whomever they were made, one is before the other.
+        Of two objects, however close together and by whomever they were made or claimed, one is before the
+        other.
         """
 
     async def update(self, workspace: Workspace) -> Workspace:
@@ -77,10 +78,14 @@ class Store(Protocol):
     async def update_status(self, workspace: Workspace) -> Workspace:
         """Write `status` alone. Raises as `update` does."""
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, version: str = "") -> None:
         """Ask for an object to go: it is marked, and is gone once its finalizers are.
 
+        Args:
+            version: the resource version that it must still have; empty for any.
+
         Raises:
+            Conflict: when it was written since.
             NotFound: when there is none.
         """
 

@@ -85,10 +85,12 @@ class FileStore:
     async def update_status(self, workspace: Workspace) -> Workspace:
         return await self._write(replace(self._present(workspace), status=workspace.status))
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, version: str = "") -> None:
         present = self._objects.get(name)
         if present is None:
             raise NotFound(f"There is no workspace {name}.")
+        if version not in ("", present.metadata.resource_version):
+            raise Conflict(f"The workspace {name} was changed by something else.", "Try again.")
         if not present.deleting:
             metadata = replace(present.metadata, deletion_timestamp=self._now())
             await self._write(replace(present, metadata=metadata))

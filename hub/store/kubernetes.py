@@ -70,8 +70,8 @@ class KubernetesStore:
         self._objects: dict[str, Workspace] = {}
         self._unreadable: dict[str, str] = {}
         self._removed: dict[str, int] = {}
-        self._born: dict[str, int] = {}
-        """The uid of each object that the watch told of to the resource version that it began with."""
+        self._owned: dict[str, tuple[str, int]] = {}
+        """The uid of each object that the watch told of to its owner, and the resource version since when."""
         self._expected: dict[str, asyncio.Event] = {}
         self._news = News()
         self._informer = Informer(api, self.path, _Resource, "", self._moved)
@@ -122,17 +122,23 @@ class KubernetesStore:
             ) from None
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        own, made = workspace.metadata.uid, int(workspace.metadata.resource_version)
-        if own not in self._born:
+        owner, own = workspace.spec.owner, workspace.metadata.uid
+        made = int(workspace.metadata.resource_version)
+        if self._owned.get(own, (None, 0))[0] != owner:
             # A watch keeps the order: once it tells of this one, nothing earlier is missing.
             came = self._expected.setdefault(own, asyncio.Event())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAG):
                     await came.wait()
             self._expected.pop(own, None)
-        born = {w.name: self._born.get(w.metadata.uid, made + 1) for w in self._objects.values()}
-        earlier = [name for name in born if born[name] <= made and name != workspace.name]
-        return tuple(self._objects[name] for name in sorted(earlier, key=born.__getitem__))
+        since = {w.name: self._since(w, made + 1) for w in self._objects.values()}
+        earlier = [name for name in since if since[name] <= made and name != workspace.name]
+        return tuple(self._objects[name] for name in sorted(earlier, key=since.__getitem__))
+
+    def _since(self, workspace: Workspace, unknown: int) -> int:
+        """The resource version with which an object got the owner that it has."""
+        owner, version = self._owned.get(workspace.metadata.uid, ("", unknown))
+        return version if owner == workspace.spec.owner else unknown
 
     async def update(self, workspace: Workspace) -> Workspace:
         metadata = workspace.metadata
@@ -157,9 +163,10 @@ class KubernetesStore:
         }
         return await self._write("PUT", f"{self.path}/{workspace.name}/status", workspace.name, body)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, version: str = "") -> None:
+        only = {"preconditions": {"resourceVersion": version}} if version else None
         with self._plainly(name):
-            answer = await self._api.call("DELETE", f"{self.path}/{name}")
+            answer = await self._api.call("DELETE", f"{self.path}/{name}", only)
         present = self._objects.get(name)
         if answer.get("kind") == "Workspace":
             self._take(_read(answer))
@@ -204,14 +211,16 @@ class KubernetesStore:
         """Take what the watch tells, which may be older than what a write was answered."""
         if now is not None:
             uid = now.metadata.uid
-            self._born.setdefault(uid, int(now.metadata.resource_version))
-            if uid in self._expected:
-                self._expected[uid].set()
+            owner = str(now.spec.get("owner", ""))
+            if self._owned.get(uid, (None, 0))[0] != owner:
+                self._owned[uid] = (owner, int(now.metadata.resource_version))
+                if uid in self._expected:
+                    self._expected[uid].set()
             self._take(now)
             return
         assert before is not None
         name = before.metadata.name
-        self._born.pop(before.metadata.uid, None)
+        self._owned.pop(before.metadata.uid, None)
         self._removed.pop(name, None)
         self._unreadable.pop(name, None)
         present = self._objects.get(name)
