@@ -13,7 +13,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from hub.errors import BadInput, Conflict
+from hub.errors import BadInput, Conflict, Forbidden
 from hub.model import FINALIZER, ClusterSpec, Metadata, Spec, Workspace
 from hub.profiles import Profile
 from hub.settings import Content, Count, FrameworkName
@@ -21,7 +21,10 @@ from hub.wire import Wire, convert, merge_patch, plain_object, replace
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 MOST_ENDING = 16
-CHANGEABLE = ("clusters", "expires", "workers")
+CHANGEABLE = ("clusters", "expires", "helpWanted", "restartedAt", "workers")
+BY_INSTRUCTORS = (*CHANGEABLE, "queuedAt")
+QUIET = {"helpWanted", "queuedAt"}
+"""What an instructor changes of somebody else's without that somebody being there."""
 
 
 class LaunchSpec(Wire, frozen=True, kw_only=True):
@@ -40,11 +43,14 @@ class Launch(Wire, frozen=True, kw_only=True):
 
 
 class Changes(Wire, frozen=True, kw_only=True):
-    """What of a spec a person may change."""
+    """What of a spec a person may change; a place in line only an instructor."""
 
     workers: Count
     clusters: dict[FrameworkName, ClusterSpec]
     expires: datetime
+    help_wanted: datetime | None = None
+    restarted_at: datetime | None = None
+    queued_at: datetime | None = None
 
 
 def workspace_name(hub_key: bytes, owner: str, attempt: int) -> str:
@@ -143,30 +149,43 @@ def adopt(workspace: Workspace, profiles: Container[str]) -> Workspace:
     return replace(workspace, metadata=replace(workspace.metadata, finalizers=finalizers))
 
 
-def change(workspace: Workspace, patch: object, now: datetime) -> Workspace:
+def change(workspace: Workspace, patch: object, now: datetime, *, instructs: bool = False) -> Workspace:
     """The workspace after a person's change, which also counts as activity.
+
+    Moments that only say "now", a raised hand and a restart, are taken from our clock and not from theirs.
 
     Args:
         patch: a JSON merge patch of the object, such as `{"spec": {"workers": 4}}`.
+        instructs: whether an instructor asks, who may also move somebody up in line, and put off the end
+            where the owner may not.
 
     Raises:
         BadInput: naming a field that may not be changed or does not fit.
         Conflict: when the workspace is ending.
+        Forbidden: when the owner may not put off the end.
     """
-    asked = _asked(patch)
+    asked = _asked(patch, BY_INSTRUCTORS if instructs else CHANGEABLE)
     if workspace.deleting:
         raise Conflict("The workspace is being stopped.", "Launch a new one.")
-    if workspace.status.phase == "Failed":
+    if workspace.status.phase == "Failed" and not asked.keys() <= QUIET:
         raise Conflict("The launch of this workspace failed.", "Dismiss it and launch again.")
-    present = plain_object(workspace.spec)
-    merged = merge_patch({name: present[name] for name in CHANGEABLE}, asked)
+    present, old = plain_object(workspace.spec), workspace.spec
+    merged = merge_patch({name: present[name] for name in BY_INSTRUCTORS}, asked)
     changes = convert({"spec": merged}, _Changed).spec
+    if changes.expires != old.expires and not (old.settings.extendable or instructs):
+        raise Forbidden("The end of this workspace is fixed.", "Ask the instructor.")
+    for name, moment in (("helpWanted", changes.help_wanted), ("restartedAt", changes.restarted_at)):
+        _zoned(name, moment)
+    restarted = changes.restarted_at is not None and changes.restarted_at != old.restarted_at
     spec = replace(
-        workspace.spec,
+        old,
         workers=changes.workers,
         clusters=changes.clusters,
-        expires=_bounded(changes.expires, workspace.spec, now),
-        touched=now,
+        expires=_bounded(changes.expires, old, now),
+        help_wanted=changes.help_wanted and (old.help_wanted or now),
+        restarted_at=now if restarted else old.restarted_at,
+        queued_at=_place(changes.queued_at, old, now),
+        touched=old.touched if instructs and asked.keys() <= QUIET else now,
     )
     check(spec)
     return replace(workspace, spec=spec)
@@ -176,7 +195,7 @@ class _Changed(Wire, frozen=True, kw_only=True):
     spec: Changes
 
 
-def _asked(patch: object) -> Mapping[str, object]:
+def _asked(patch: object, changeable: tuple[str, ...]) -> Mapping[str, object]:
     if not isinstance(patch, Mapping):
         raise BadInput("The body must be a JSON object.", 'For example {"spec": {"workers": 4}}.')
     for name in patch:
@@ -186,23 +205,35 @@ def _asked(patch: object) -> Mapping[str, object]:
     if not isinstance(asked, Mapping):
         raise BadInput("spec: expected an object.", 'For example {"spec": {"workers": 4}}.')
     for name in asked:
-        if name not in CHANGEABLE:
+        if name not in changeable:
             raise BadInput(
-                f"spec.{str(name)[:100]}: cannot be changed.", f"These can: {', '.join(CHANGEABLE)}."
+                f"spec.{str(name)[:100]}: cannot be changed.", f"These can: {', '.join(changeable)}."
             )
     return asked
+
+
+def _zoned(name: str, moment: datetime | None) -> None:
+    if moment is not None and moment.tzinfo is None:
+        raise BadInput(f"spec.{name}: a time zone is needed.", "For example 2026-12-01T17:00:00Z.")
 
 
 def _bounded(expires: datetime, spec: Spec, now: datetime) -> datetime:
     """An end that a person may ask for: in the future, and at most the profile's wall time from now."""
     if expires == spec.expires:
         return expires
-    if expires.tzinfo is None:
-        raise BadInput("spec.expires: a time zone is needed.", "For example 2026-12-01T17:00:00Z.")
+    _zoned("expires", expires)
     if expires <= now:
         raise BadInput("spec.expires: is in the past.", "To end the workspace, stop it.")
     # A clock that runs ahead should not make an honest extension fail, so the end is cut, not refused.
     return min(expires, now + timedelta(seconds=spec.settings.wall_time))
+
+
+def _place(queued_at: datetime | None, spec: Spec, now: datetime) -> datetime | None:
+    """A place in line that an instructor may give: from any moment there has been."""
+    if queued_at is None or queued_at == spec.queued_at:
+        return queued_at
+    _zoned("queuedAt", queued_at)
+    return min(queued_at, now)
 
 
 def check(spec: Spec) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,18 +17,18 @@ import tornado.iostream
 
 from hub import admission
 from hub.errors import BadInput, Conflict, NotFound, TooLarge, WrongContentType
-from hub.model import NAME, Workspace
+from hub.model import NAME
 from hub.profiles import Profile
-from hub.web.auth import Person
-from hub.web.base import BaseHandler, Site
-from hub.web.events import News, Notice
+from hub.web.base import BaseHandler
+from hub.web.events import News, Notice, Said
+from hub.web.launching import launch
 from hub.web.openapi import document
 from hub.wire import plain_object
 
 MOST_BYTES = 64 * 1024
 MOST_DEPTH = 20
 MOST_TRIES = 5
-KEEP_ALIVE = 15.0
+KEEP_ALIVE = 5.0
 """Seconds; a page that hears nothing for much longer takes its connection for dead."""
 MOST_DIGITS = 30
 JSON_TYPES = ("application/json", "application/merge-patch+json")
@@ -59,12 +59,13 @@ class ApiHandler(BaseHandler):
 
 
 class WorkspacesHandler(ApiHandler):
-    """All workspaces of the person who asks."""
+    """All workspaces of the person who asks; for an instructor those of everybody."""
 
     async def get(self) -> None:
         """List them."""
-        mine = [w for w in await self.site.store.list() if w.spec.owner == self.person.name]
-        self.write_json({"items": mine})
+        person = self.person
+        owned = [w for w in await self.site.store.list() if w.spec.owner]
+        self.write_json({"items": [w for w in owned if person.instructs or w.spec.owner == person.name]})
 
     async def post(self) -> None:
         """Launch one; somebody who has one gets that one."""
@@ -85,7 +86,8 @@ class WorkspaceHandler(ApiHandler):
         patch = self.body()
         for attempt in range(MOST_TRIES):
             try:
-                changed = admission.change(await self.workspace(name), patch, self.now())
+                workspace, instructs = await self.workspace(name), self.person.instructs
+                changed = admission.change(workspace, patch, self.now(), instructs=instructs)
                 self.write_json(await self.site.store.update(changed))
                 return
             except Conflict:
@@ -106,21 +108,21 @@ class StreamHandler(ApiHandler):
     held = True
     _task: asyncio.Task[Any] | None = None
 
-    async def stream(self, all_news: AsyncGenerator[News]) -> None:
-        """Send news as they come, until there are no more, or this process is about to end."""
+    async def stream(self, all_messages: AsyncGenerator[str]) -> None:
+        """Send messages as they come, until there are no more, or this process is about to end."""
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         self._task = asyncio.current_task()
         assert self._task is not None
-        self.write("retry: 1000\n\n" + message(None))
+        self.write("retry: 1000\n\n" + alive())
         with (
             contextlib.suppress(tornado.iostream.StreamClosedError, asyncio.CancelledError),
-            self.departure.told(self._task.cancel),
+            self.told(self._task.cancel),
         ):
             await self.flush()
-            async with contextlib.aclosing(all_news):
-                async for news in all_news:
-                    self.write(message(news))
+            async with contextlib.aclosing(all_messages):
+                async for text in all_messages:
+                    self.write(text)
                     await self.flush()
 
     def on_connection_close(self) -> None:
@@ -136,26 +138,45 @@ class EventsHandler(StreamHandler):
         """Send the object now and at each change; `Last-Event-ID` skips what was seen."""
         await self.workspace(name)
         seen = self.request.headers.get("Last-Event-ID", "")
-        await self.stream(self.site.watcher.follow(name, seen[:MOST_DIGITS], KEEP_ALIVE))
+        await self.stream(messages(self.site.watcher.follow(name, seen[:MOST_DIGITS], KEEP_ALIVE)))
 
 
 class NoticesHandler(StreamHandler):
     """What everybody should know."""
 
     async def get(self) -> None:
-        """Send a notice while changes have to wait."""
-        await self.stream(self.site.watcher.notices(KEEP_ALIVE))
+        """Send a notice while changes have to wait, and what an instructor says."""
+        await self.stream(messages(self.site.watcher.notices(KEEP_ALIVE)))
+
+
+async def messages(all_news: AsyncGenerator[News]) -> AsyncGenerator[str]:
+    """News as they go over the wire."""
+    async with contextlib.aclosing(all_news):
+        async for news in all_news:
+            yield message(news)
 
 
 def message(news: News) -> str:
-    """News as they go over the wire; `alive` says when at the latest there will be more, in seconds."""
+    """One of them."""
     if news is None:
-        return f"event: alive\ndata: {KEEP_ALIVE:g}\n\n"
+        return alive()
     if isinstance(news, Notice):
-        return f"event: notice\ndata: {json.dumps(news.text)}\n\n"
-    kind = "gone" if news.gone else "workspace"
-    data = msgspec.json.encode(news.workspace).decode()
-    return f"event: {kind}\nid: {news.workspace.metadata.resource_version}\ndata: {data}\n\n"
+        return told("notice", news.text)
+    if isinstance(news, Said):
+        return told("room", {"message": news.message})
+    version = news.workspace.metadata.resource_version
+    return told("gone" if news.gone else "workspace", news.workspace, version)
+
+
+def told(kind: str, value: object, version: str = "") -> str:
+    """One server-sent event. JSON has no line breaks of its own, so it is one line of data."""
+    number = f"id: {version}\n" if version else ""
+    return f"event: {kind}\n{number}data: {msgspec.json.encode(value).decode()}\n\n"
+
+
+def alive() -> str:
+    """What says when at the latest there will be more, in seconds."""
+    return told("alive", KEEP_ALIVE)
 
 
 class ProfilesHandler(ApiHandler):
@@ -186,48 +207,6 @@ class NotFoundHandler(ApiHandler):
     def prepare(self) -> None:
         super().prepare()
         raise NotFound("There is no such path in the API.", "See /api/openapi.json.")
-
-
-async def launch(handler: BaseHandler, body: object) -> tuple[Workspace, bool]:
-    """Launch a workspace for the person who asks, or find the one there is.
-
-    However many clicks reach however many processes at once, one workspace comes of them: a click that is
-    overtaken takes back what it made.
-
-    Returns:
-        The workspace, and whether it was made now.
-    """
-    site, person, now = handler.site, handler.person, handler.now()
-    attempt = 0
-    while True:
-        name = admission.workspace_name(site.hub_key, person.name, attempt)
-        wanted = admission.launch(body, site.profiles, person.name, name, now)
-        for workspace in _live(await site.store.list(), person):
-            if workspace.status.phase != "Failed":
-                return workspace, False
-            await _end(site, workspace)
-        if await site.store.get(name) is not None:
-            attempt += 1
-            continue
-        try:
-            made = await site.store.create(wanted)
-        except Conflict:
-            continue  # another click was faster: now there is one of that name
-        # Both found another name free when an older workspace ended in between.
-        rivals = [w for w in _live(await site.store.before(made), person) if w.status.phase != "Failed"]
-        if not rivals:
-            return made, True
-        await _end(site, made)
-        return rivals[0], False
-
-
-def _live(workspaces: Iterable[Workspace], person: Person) -> list[Workspace]:
-    return [w for w in workspaces if w.spec.owner == person.name and not w.deleting]
-
-
-async def _end(site: Site, workspace: Workspace) -> None:
-    with contextlib.suppress(NotFound):  # another click was faster
-        await site.store.delete(workspace.name)
 
 
 def profile_object(profile: Profile, unavailable: Mapping[str, str]) -> dict[str, Any]:

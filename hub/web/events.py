@@ -1,7 +1,8 @@
 """News of workspaces for browsers: one watch of the store serves every event stream.
 
 Each event carries the whole object and its resource version as the id, so a stream resumes from any
-point: it says what is, not what happened. Nothing here may write objects.
+point: it says what is, not what happened. Who looks at the room gets changes by the handful, so that a storm
+costs a page no more than a calm. Nothing here may write objects.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hub.model import Workspace
-from hub.store.base import Event, Store
+from hub.room import Message, Room
+from hub.store.base import Event, RoomStore, Store
+
+GATHERED = 0.25
+"""Seconds for which changes of the room are gathered before they are told."""
 
 
 @dataclass(frozen=True)
@@ -26,33 +31,89 @@ class Notice:
     text: str
 
 
-News = Event | Notice | None
+@dataclass(frozen=True)
+class Said:
+    """What an instructor says to everybody; None for nothing."""
+
+    message: Message | None
+
+
+News = Event | Notice | Said | None
 """None says that the stream is still there."""
+
+
+@dataclass(frozen=True)
+class Roll:
+    """Every workspace that somebody owns."""
+
+    workspaces: tuple[Workspace, ...]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Workspaces as they are now, and names of those that are no more."""
+
+    workspaces: tuple[Workspace, ...]
+    gone: tuple[str, ...]
+
+
+RoomNews = Roll | Changes | Room | Notice | None
+"""None says that the stream is still there."""
+
+
+@dataclass
+class _Onlooker:
+    """Somebody who looks at the room, and what they have not heard yet."""
+
+    pending: dict[str, Event] = field(default_factory=dict)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def taken(self) -> Changes:
+        """What was not heard yet, which then is."""
+        events, self.pending = self.pending, {}
+        return Changes(
+            tuple(event.workspace for event in events.values() if not event.gone),
+            tuple(name for name, event in events.items() if event.gone),
+        )
+
+
 Queue = asyncio.Queue[Event | None]
 """Of one item: the newest state, or None to look for a notice."""
 
 
 class Watcher:
-    """The last state of every workspace, and a way to wait for the next.
+    """The last state of every workspace and of the room, and a way to wait for the next.
 
     Args:
-        store: what is watched; only while `run` runs.
+        store, room: what is watched; only while `run` runs.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, room: RoomStore) -> None:
         self._store = store
+        self._room_store = room
         self._followers: dict[str, set[Queue]] = {}
+        self._onlookers: list[_Onlooker] = []
         self.workspaces: dict[str, Workspace] = {}
+        self.room = Room()
 
     async def run(self) -> None:
-        """Follow the store until cancelled."""
-        noticing = asyncio.create_task(self._notice())
+        """Follow the stores until cancelled."""
+        tasks = [asyncio.create_task(part) for part in (self._watch(), self._watch_room(), self._notice())]
         try:
-            async for event in self._store.watch():
-                self._tell(event)
+            await asyncio.gather(*tasks)
         finally:
-            noticing.cancel()
-            await asyncio.gather(noticing, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        async for event in self._store.watch():
+            self._tell(event)
+
+    async def _watch_room(self) -> None:
+        async for room in self._room_store.watch():
+            self.room = room
+            self._wake()
 
     def _tell(self, event: Event) -> None:
         if event.gone:
@@ -63,15 +124,25 @@ class Watcher:
             if queue.full():
                 queue.get_nowait()  # a slow browser gets the newest state, not all of them
             queue.put_nowait(event)
+        if event.workspace.spec.owner or event.gone:
+            for onlooker in self._onlookers:
+                onlooker.pending[event.workspace.name] = event
+                onlooker.woken.set()
 
     async def _notice(self) -> None:
         """Wake everybody when changes have to wait, and when they need not any more."""
         while True:
             await self._store.turned()
-            for queues in self._followers.values():
-                for queue in queues:
-                    if queue.empty():
-                        queue.put_nowait(None)
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let everybody look whether there is something that all should know."""
+        for queues in self._followers.values():
+            for queue in queues:
+                if queue.empty():
+                    queue.put_nowait(None)
+        for onlooker in self._onlookers:
+            onlooker.woken.set()
 
     async def follow(self, name: str, seen: str, keep_alive: float) -> AsyncGenerator[News]:
         """The state of one workspace now, unless it is the one seen last, and then every change of it.
@@ -109,13 +180,44 @@ class Watcher:
                 async for news in all_news:
                     yield news
 
+    async def look_on(self, keep_alive: float) -> AsyncGenerator[RoomNews]:
+        """The room now, and every change of it and of what is in it, gathered.
+
+        Args:
+            keep_alive: seconds after which None is given when there is no news.
+        """
+        noticed: str | None = None
+        known: Room | None = None
+        with self._looking_on() as onlooker:
+            yield Roll(tuple(w for w in await self._store.list() if w.spec.owner))
+            while True:
+                if self._store.away != noticed:
+                    noticed = self._store.away
+                    yield Notice(noticed)
+                if self.room is not known:
+                    known = self.room
+                    yield known
+                if onlooker.pending:
+                    yield onlooker.taken()
+                    await asyncio.sleep(GATHERED)
+                try:
+                    async with asyncio.timeout(keep_alive):
+                        await onlooker.woken.wait()
+                except TimeoutError:
+                    yield None
+                onlooker.woken.clear()
+
     async def _news(self, queue: Queue, keep_alive: float) -> AsyncGenerator[News]:
         """What there is to notice, each change of that, and what comes of one's queue."""
         noticed: str | None = None  # a page that was made while changes had to wait hears that they need not
+        said: Said | None = None
         while True:
             if self._store.away != noticed:
                 noticed = self._store.away
                 yield Notice(noticed)
+            if said is None or self.room.spec.message != said.message:
+                said = Said(self.room.spec.message)
+                yield said
             event = None
             try:
                 async with asyncio.timeout(keep_alive):
@@ -137,3 +239,12 @@ class Watcher:
             followers.discard(queue)
             if not followers:
                 del self._followers[name]
+
+    @contextlib.contextmanager
+    def _looking_on(self) -> Iterator[_Onlooker]:
+        onlooker = _Onlooker()
+        self._onlookers.append(onlooker)
+        try:
+            yield onlooker
+        finally:
+            self._onlookers = [other for other in self._onlookers if other is not onlooker]
