@@ -1,4 +1,4 @@
-"""The pages: home, workspace, sign-in, and the door to the notebook.
+"""The pages: home, workspace, and the door to the notebook.
 
 Pages are rendered with the state of the moment and kept live by the API's event streams. Nothing here
 may change a workspace other than by what `api.py` offers.
@@ -6,8 +6,8 @@ may change a workspace other than by what `api.py` offers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -17,21 +17,20 @@ import tornado.web
 from hub.clusters import CLUSTERS
 from hub.desired import context
 from hub.errors import NotFound, Unauthorized
-from hub.logs import REQUEST
 from hub.model import NAME, Workspace
 from hub.notebook import COOKIE
 from hub.profiles import Profile
-from hub.web.api import launch, profile_object
+from hub.room import Ended
+from hub.web.api import profile_object
 from hub.web.auth import SESSION_COOKIE, Person
 from hub.web.base import BaseHandler
+from hub.web.launching import launch
 
 
 class PageHandler(BaseHandler):
     """A handler that answers with HTML, and leads to the sign-in page who is not signed in."""
 
-    def prepare(self) -> None:
-        REQUEST.set(self.request_id)
-        self.check_sender()
+    def admit(self) -> None:
         if self.current_user is None and not self.anybody:
             # The account is only asked for here, where a person opens a page, never for the API.
             person = self.site.sign_in.by_account(self.request) if self.request.method == "GET" else None
@@ -42,24 +41,25 @@ class PageHandler(BaseHandler):
     def sign_in(self, person: Person) -> None:
         """Remember who this browser belongs to."""
         self.current_user = person
-        secure = self.site.address.secure
         self.set_signed_cookie(
             SESSION_COOKIE,
-            person.name,
-            expires_days=30,
+            self.site.sign_in.session(person),
+            expires_days=self.site.sign_in.session_days,
             httponly=True,
             samesite="Lax",
             path="/",
-            secure=secure,
+            secure=self.site.address.secure,
         )
 
     def page(self, template: str, **values: Any) -> None:
         """Answer with a page."""
+        person = self.current_user
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.render(
             template,
             xsrf=self.xsrf_token.decode(),
-            person=self.current_user.name if self.current_user else "",
+            person=person.shown if person else "",
+            instructs=person is not None and person.instructs,
             now=self.now().isoformat(),
             notice=self.site.store.away,
             static=self.static_url,
@@ -83,8 +83,12 @@ class HomeHandler(PageHandler):
         """Show them, and the workspace there is."""
         mine = [w for w in await self.site.store.list() if w.spec.owner == self.person.name]
         mine.sort(key=lambda workspace: workspace.deleting)
-        profiles = [shown(profile, self.site.unavailable) for profile in self.site.profiles.values()]
-        self.page("home.html", profiles=profiles, workspace=as_json(mine[0]) if mine else None)
+        self.page(
+            "home.html",
+            profiles=[shown(profile, self.site.unavailable) for profile in self.site.profiles.values()],
+            workspace=as_json(mine[0]) if mine else None,
+            archives=archives(self.site.watcher.room.status.ended, self.person.name, self.now()),
+        )
 
 
 class LaunchHandler(PageHandler):
@@ -102,11 +106,17 @@ class WorkspacePageHandler(PageHandler):
 
     async def get(self, name: str) -> None:
         """Show it."""
-        workspace = await self.workspace(name)
+        workspace, person = await self.workspace(name), self.person
         profile = self.site.profiles.get(workspace.spec.profile)
+        own = workspace.spec.owner == person.name
         self.page(
             "workspace.html",
             workspace=as_json(workspace),
+            own=own,
+            owner=workspace.spec.display_name or workspace.spec.owner,
+            in_class=person.role == "attendee",
+            may_extend=workspace.spec.settings.extendable or person.instructs,
+            return_code=self.site.sign_in.return_code(person) if own else "",
             profile=profile.title if profile else workspace.spec.profile,
             frameworks=[(name, CLUSTERS[name].title) for name in workspace.spec.settings.frameworks],
             unavailable=dict(self.site.unavailable),
@@ -119,7 +129,7 @@ class OpenHandler(PageHandler):
 
     async def get(self, name: str) -> None:
         """Open the notebook, or the workspace's page while it is not ready."""
-        workspace = await self.workspace(name)
+        workspace = await self.own_workspace(name)
         if workspace.status.phase != "Ready":
             self.redirect(f"/workspaces/{name}?launched=1")
             return
@@ -129,37 +139,23 @@ class OpenHandler(PageHandler):
         self.redirect(inside(self.get_query_argument("next", ""), f"/{name}/"))
 
 
-class SignInHandler(PageHandler):
-    """Sign-in by the code that was printed in the terminal."""
+class LabHandler(BaseHandler):
+    """What JupyterLab's Podium extension has to know; what it does comes from here, too."""
 
-    anybody = True
-    cross_site = True  # `podium open` posts from a file; the code is what proves who it is
-
-    async def get(self) -> None:
-        """Ask for the code."""
-        self.page("sign_in.html", error="", next=inside(self.get_query_argument("next", ""), "/"))
-
-    async def post(self) -> None:
-        """Check the code."""
-        target = inside(self.get_body_argument("next", ""), "/")
-        person = self.site.sign_in.by_code(self.get_body_argument("code", ""))
-        if person is None:
-            self.set_status(401)
-            self.page("sign_in.html", error="That is not the code.", next=target)
-            return
-        self.sign_in(person)
-        self.redirect(target, status=303)
-
-
-class SignOutHandler(PageHandler):
-    """The end of a session."""
-
-    anybody = True
-
-    async def post(self) -> None:
-        """Forget who this browser belongs to."""
-        self.clear_cookie(SESSION_COOKIE, path="/")
-        self.redirect("/sign-in", status=303)
+    async def get(self, name: str) -> None:
+        """Say it."""
+        workspace = await self.own_workspace(name)
+        self.write_json(
+            {
+                "workspace": workspace,
+                "xsrf": self.xsrf_token.decode(),
+                "now": self.now(),
+                "inClass": self.person.role == "attendee",
+                "mayExtend": workspace.spec.settings.extendable or self.person.instructs,
+                "style": self.static_url("lab.css"),
+                "modules": {name: self.static_url(f"{name}.js") for name in ("lab", "view", "wire")},
+            }
+        )
 
 
 class MissingHandler(PageHandler):
@@ -213,6 +209,42 @@ def shown(profile: Profile, unavailable: Mapping[str, str]) -> dict[str, Any]:
     return {**profile_object(profile, unavailable), "frameworks": frameworks}
 
 
+def archives(ended: Sequence[Ended], owner: str, now: datetime) -> list[dict[str, Any]]:
+    """What became of somebody's files, the newest first: where they can be downloaded, or why they cannot.
+
+    Args:
+        ended: workspaces that are gone.
+        owner: whose.
+        now: the time, after which each must last.
+    """
+    return [
+        {
+            "name": each.name,
+            "href": f"/archives/{each.name}-{each.uid[:8]}.tar.gz" if each.archive else "",
+            "size": size(each.archive.bytes) if each.archive else "",
+            "until": each.archive.until if each.archive else None,
+            "message": each.archive_message,
+        }
+        for each in reversed(ended)
+        if each.owner == owner and (each.archive.until > now if each.archive else told_still(each, now))
+    ]
+
+
+def told_still(ended: Ended, now: datetime) -> bool:
+    """Whether to say still that nothing could be kept."""
+    return bool(ended.archive_message) and now - ended.ended < timedelta(days=1)
+
+
+def size(count: int) -> str:
+    """Bytes as people say them."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
+
+
 def as_json(workspace: Workspace) -> dict[str, Any]:
     """A workspace as the API would return it."""
     value = msgspec.json.decode(msgspec.json.encode(workspace))
@@ -225,6 +257,5 @@ ROUTES = [
     (r"/launch", LaunchHandler),
     (rf"/workspaces/({NAME})", WorkspacePageHandler),
     (rf"/workspaces/({NAME})/open", OpenHandler),
-    (r"/sign-in", SignInHandler),
-    (r"/sign-out", SignOutHandler),
+    (rf"/workspaces/({NAME})/lab", LabHandler),
 ]

@@ -5,7 +5,7 @@
 const module = (name) => import(document.querySelector(`link[data-module=${name}]`).href);
 const { cluster, face, stretch, view } = await module('view');
 const {
-  ELSEWHERE, all, announce, api, find, follow, meta, notice, patience, pause, reachable, write, writeNote,
+  ELSEWHERE, all, announce, api, find, follow, leaveWithSession, meta, notice, patience, pause, reachable, write, writeNote,
 } = await module('wire');
 
 /** As many children as items, each filled from its own. */
@@ -38,7 +38,8 @@ function renderCluster(card, shown, scale) {
 }
 
 function render(shown, scales) {
-  find('#main').dataset.phase = shown.phase;
+  Object.assign(find('#main').dataset, { phase: shown.phase, line: shown.waiting ? 'yes' : 'no' });
+  for (const button of all('[data-action=hand]')) button.setAttribute('aria-pressed', shown.hand);
   for (const element of all('[data-text]')) write(element, shown.text[element.dataset.text]);
   for (const card of all('[data-framework]')) {
     renderCluster(card, shown.clusters[card.dataset.framework], scales.get(card));
@@ -52,6 +53,16 @@ function render(shown, scales) {
   fillList(warnings, shown.warnings, 'li', (item, text) => { item.className = 'note'; write(item, text); });
   log.hidden = !shown.log.length;
   write(find('pre', log), shown.log.join('\n'));
+}
+
+/** What an instructor says to everybody, until it is read or taken back. */
+function renderMessage({ message }) {
+  const element = find('#message');
+  if (!element) return;
+  element.hidden = !message || sessionStorage.getItem('message-read') === message.at;
+  element.dataset.at = message?.at ?? '';
+  write(find('[data-message-by]', element), message ? `${message.by || 'The instructor'}:` : '');
+  write(find('[data-message-text]', element), message?.text ?? '');
 }
 
 /* ---- What people do ---- */
@@ -136,7 +147,11 @@ async function launchProfile(profile) {
   for (let attempts = 0; ; attempts += 1) {
     try {
       // However often it is asked for, one workspace comes of it.
-      const { metadata: { name } } = await api('POST', '/api/workspaces', { spec: { profile } });
+      const { metadata: { name }, status: { phase } } = await api('POST', '/api/workspaces', { spec: { profile } });
+      if (phase === 'Ready') { // it was started ahead of time
+        location.assign(`/workspaces/${name}/open`);
+        return;
+      }
       const page = `/workspaces/${name}?launched=1`;
       await reachable(page);
       location.assign(page);
@@ -159,7 +174,29 @@ function startLaunchPage(form) {
     else write(label, 'Launch cluster');
   });
   const look = () => api('GET', '/api/profiles').catch(() => {}).then(() => true); // leads to the sign-in page, if need be
-  follow('/api/events', {}, look, () => true);
+  follow('/api/events', { room: renderMessage }, look, () => true);
+  checkNetwork();
+}
+
+/** Say before the click whether a notebook will work here. */
+async function checkNetwork() {
+  const [place, { judge, measure }] = [find('#network'), await module('check')];
+  const say = (state, text, troubles = []) => {
+    place.dataset.state = state;
+    write(find('[data-network]', place), text);
+    fillList(find('[data-troubles]', place), troubles, 'li', (item, [sentence, advice]) => {
+      item.className = 'note';
+      fillList(item, [sentence, advice], 'span', write);
+    });
+  };
+  say('trying', 'Trying your connection…');
+  try {
+    const troubles = judge(await measure());
+    if (troubles.length) say('trouble', 'Your connection may get in the way:', troubles);
+    else say('good', 'Your connection is good: notebooks will work here.');
+  } catch {
+    say('trouble', 'Your connection could not be tried. Reload the page to try again.');
+  }
 }
 
 function startWorkspacePage(workspace) {
@@ -230,6 +267,7 @@ function startWorkspacePage(workspace) {
 
   const actions = {
     copy,
+    hand: () => patch({ helpWanted: workspace.spec.helpWanted ? null : new Date(now()).toISOString() }),
     async extend() {
       await patch({ expires: new Date(now() + workspace.spec.settings.wallTime * 1000).toISOString() });
       find('#time').focus(); // the banner, and the button in it, may be gone
@@ -262,7 +300,7 @@ function startWorkspacePage(workspace) {
 
   function tick() {
     if (!leaving && !opening) show();
-    setTimeout(tick, starting() ? 100 : 1000);
+    setTimeout(tick, starting() && !workspace.status.queue ? 100 : 1000);
   }
   changed(workspace);
   tick();
@@ -277,13 +315,22 @@ function startWorkspacePage(workspace) {
     }
     return true;
   };
-  follow(`${address}/events`, { workspace: changed, gone: end }, look, () => workspace.status.phase === 'Ready');
+  follow(`${address}/events`, { workspace: changed, gone: end, room: renderMessage }, look, () => workspace.status.phase === 'Ready');
 }
 
 // A page that the browser kept for its Back button shows a state long past.
 addEventListener('pageshow', async (event) => {
   if (event.persisted && await reachable(location.href)) location.reload();
 });
+leaveWithSession();
+find('[data-dismiss]')?.addEventListener('click', ({ target }) => {
+  const message = target.closest('#message');
+  message.hidden = true;
+  sessionStorage.setItem('message-read', message.dataset.at);
+});
+for (const time of all('time')) {
+  write(time, new Date(time.dateTime).toLocaleString([], { weekday: 'long', day: 'numeric', month: 'long', hour: 'numeric', minute: '2-digit' }));
+}
 if (!find('#notice').hidden) notice(find('#notice').textContent);
 if (find('#workspace')) startWorkspacePage(JSON.parse(find('#workspace').textContent));
 if (find('#launch')) startLaunchPage(find('#launch'));

@@ -13,6 +13,8 @@ const URGENT = 2 * 60;
 
 const two = (number) => String(Math.floor(number)).padStart(2, '0');
 
+const shortTime = (moment) => new Date(moment).toLocaleTimeString([], { timeStyle: 'short' });
+
 /** Seconds as a countdown: 9:05, 1:09:05, 2 d 3 h. */
 export function countdown(seconds) {
   const left = Math.max(0, Math.floor(seconds));
@@ -78,6 +80,28 @@ export function cluster(spec, status, framework) {
   return { running: true, wanted, ready, cells, sentence, dashboard, message };
 }
 
+/** How long something will take, as one would say it. */
+export function roughly(seconds) {
+  if (seconds < 20) return 'any moment now';
+  if (seconds < 90) return 'in about a minute';
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `in about ${minutes} minutes` : `in about ${Math.round(minutes / 60)} hours`;
+}
+
+/** The place in line: its number, what that means, and when it will be one's turn; null for who is not in line. */
+export function line(phase, { queue }, now) {
+  if (phase !== 'Queued' || !queue) return null;
+  const { position, eta, message } = queue;
+  const left = (Date.parse(eta) - now) / 1000;
+  const clock = left > 90 ? `, at ${shortTime(eta)}` : '';
+  return {
+    position,
+    headline: position === 1 ? 'You are next' : `You are number ${position} in line`,
+    wait: eta ? `Your notebook should open ${roughly(left)}${clock}.` : 'Nobody can tell yet how long it takes.',
+    message,
+  };
+}
+
 /** What to warn of when the end is near: the cause, the seconds left and whether it is urgent; else null. */
 export function warning(phase, wall, idle, idleTime) {
   if (phase !== 'Ready' && phase !== 'Restarting') return null;
@@ -102,14 +126,20 @@ export function view(workspace, now) {
   const warn = warning(phase, wall, idle, spec.settings.idleTime);
   const threat = warn && `${warn.cause}: this workspace stops in less than ${warn.urgent ? 2 : 10} minutes, and what is in memory is lost.`;
   const started = launch(status.history, now);
+  const waiting = line(phase, status, now);
   const clock = wall > 72000 ? { dateStyle: 'medium', timeStyle: 'short' } : { timeStyle: 'short' };
   return {
-    phase, warn, launch: started, warnings: status.warnings, log: status.log,
+    phase, warn, waiting, launch: started, warnings: status.warnings, log: status.log,
+    hand: Boolean(spec.helpWanted),
     clusters: Object.fromEntries(spec.settings.frameworks.map((name) => [name, cluster(spec, status, name)])),
     text: {
       phase,
-      headline: HEADLINES[phase],
-      message: message(phase, status),
+      headline: waiting?.headline ?? HEADLINES[phase],
+      message: waiting ? waiting.wait : message(phase, status),
+      'line.position': waiting ? String(waiting.position) : '',
+      'line.message': waiting?.message ?? '',
+      hand: spec.helpWanted ? 'Lower my hand' : 'Raise my hand',
+      handSince: spec.helpWanted ? `Your hand is up since ${shortTime(spec.helpWanted)}. The instructor sees it.` : '',
       notebook: phase.toLowerCase(),
       launchedIn: phase === 'Ready' ? ` · started in ${stretch(started.total)}` : '',
       total: stretch(started.total),

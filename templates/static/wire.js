@@ -22,6 +22,7 @@ export const ELSEWHERE = [0, 502, 503, 504]; // what a proxy says while the prog
 
 const LONGEST_SILENCE = 30000; // until the other end says how often it says something
 const LASTED = 5000;
+const HIDDEN_LOOK = 5000;
 const LONGEST_WAIT = 45000; // for what Podium does, which itself may wait for the cluster
 
 export const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
@@ -78,6 +79,7 @@ function connection(well) {
 /** Tell what everybody should know, and let what has to wait not be touched meanwhile. */
 export function notice(text) {
   const element = find('#notice');
+  if (!element) return; // a page that is not ours
   write(element, text);
   element.hidden = !text;
   const controls = all('[data-action]:not([data-action=copy]), .scale input, #launch button, dialog button[value=yes]');
@@ -91,9 +93,17 @@ export function notice(text) {
   if (!text) all('[data-error]').forEach((problem) => writeNote(problem, ''));
 }
 
+/** Leave at once when another tab signs out: what is shown here is nobody's any more. */
+export function leaveWithSession() {
+  new BroadcastChannel('podium').addEventListener('message', ({ data }) => {
+    if (data?.type === 'signed-out') location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  });
+}
+
 /** Follow server-sent events through every kind of lost connection: one that ends, one that is refused, one that
     falls silent, and a laptop that slept. `listeners` are by kind of event; `look` is asked after a refusal, and
-    returns whether to go on; `mayRest` says whether a hidden tab may let go. */
+    returns whether to go on. Browsers allow few connections to one host, and hidden tabs would use them up: those
+    let go, and `mayRest` says whether nothing is under way, so that they need not even look now and then. */
 export function follow(address, listeners, look, mayRest) {
   let [source, timer, attempts, opened, heard, silence, over] = [null, null, 0, 0, 0, LONGEST_SILENCE, false];
   const hear = () => { heard = Date.now(); };
@@ -120,7 +130,12 @@ export function follow(address, listeners, look, mayRest) {
     if (goOn) later();
     else end();
   };
+  const rest = () => {
+    close();
+    if (!mayRest()) timer = setTimeout(async () => { if (await look() && document.hidden) rest(); }, HIDDEN_LOOK);
+  };
   const connect = () => {
+    if (document.hidden) { rest(); return; }
     close();
     hear();
     silence = LONGEST_SILENCE;
@@ -156,9 +171,8 @@ export function follow(address, listeners, look, mayRest) {
   // A connection to a machine that is gone just falls silent.
   setInterval(() => { if (source && Date.now() - heard > silence) later(); }, 1000);
   addEventListener('online', now);
-  // Browsers allow few connections to one host: a hidden tab with nothing under way lets its own go.
   document.addEventListener('visibilitychange', () => {
-    if (document.hidden && mayRest()) close();
+    if (document.hidden) rest();
     else if (!document.hidden && (!source || source.readyState !== EventSource.OPEN)) now();
   });
   connect();

@@ -1,6 +1,7 @@
 """The routes that the notebook has beside Jupyter's.
 
     GET podium/state?since=<version>   what the notebook is doing, held while it is that version
+    GET podium/archive, POST podium/restart        see jupyter_home
     GET <workspace>_<name>/...         to the dashboard of that name, which is beside the notebook
     GET dask/clusters                  no cluster that JupyterLab's Dask extension could start or stop
 
@@ -18,6 +19,7 @@ from jupyter_server.serverapp import ServerApp
 from tornado import web
 from tornado.ioloop import PeriodicCallback
 
+from podium_workspace import jupyter_home
 from podium_workspace.held import Held
 
 LOOK_MILLISECONDS = 1000
@@ -34,10 +36,12 @@ class Activity:
     Args:
         app: the server.
         warnings: what went wrong before it started.
+        life: knows whether it was started again.
     """
 
-    def __init__(self, app: ServerApp, warnings: Sequence[str]) -> None:
+    def __init__(self, app: ServerApp, warnings: Sequence[str], life: jupyter_home.Life) -> None:
         self._app = app
+        self._life = life
         self._warnings = list(warnings)
         self._last: datetime | None = None
         self.state = Held(self._look, lambda state: (state["busy"], state["warnings"]))
@@ -48,6 +52,7 @@ class Activity:
             "busy": any(kernel.execution_state == "busy" for kernel in self._kernels()),
             "lastActivity": self._last and self._last.astimezone(UTC).isoformat(),
             "warnings": self._warnings,
+            "restarted": self._life.restarted,
         }
 
     def _kernels(self) -> Iterator[Any]:
@@ -110,22 +115,26 @@ class NoClusters(APIHandler):
         raise web.HTTPError(403, "The workspace has a cluster already; Client() is connected to it.")
 
 
-def add(app: ServerApp, name: str, warnings: Sequence[str]) -> PeriodicCallback:
+def add(app: ServerApp, name: str, warnings: Sequence[str], life: jupyter_home.Life) -> PeriodicCallback:
     """Add the routes to a server that is set up but does not run yet.
 
     Args:
         name: the workspace's.
+        warnings: what went wrong before it started.
+        life: what the home folder is of.
 
     Returns:
         What looks for changes, to be started when the server runs.
     """
-    activity = Activity(app, warnings)
+    activity = Activity(app, warnings, life)
     app.kernel_manager.untracked_message_types = [*app.kernel_manager.untracked_message_types, *NO_ACTIVITY]
     base = app.base_url.rstrip("/")
     app.web_app.add_handlers(
         ".*$",
         [
             (f"{base}/podium/state", State, {"activity": activity}),
+            (f"{base}/podium/archive", jupyter_home.Archive, {"life": life}),
+            (f"{base}/podium/restart", jupyter_home.Restart, {"life": life}),
             (f"{base}/dask/clusters", NoClusters),
             (rf"{base}/+({name}_[a-z0-9]+(?:/.*)?)", Onward),
         ],

@@ -11,14 +11,17 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podium_workspace import content, home_files, tokens
+from podium_workspace import archive, content, home_files, tokens
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
+
+    from podium_workspace.jupyter_home import Life
 
 LONGEST_SOCKET = 100
 """Characters that the path of a Unix socket may have everywhere. Source: unix(7), and macOS's 104."""
@@ -46,6 +49,9 @@ def settings(name: str, home: Path, host: str, port: int, files: Path, landing: 
         "KernelManager.transport": "ipc",
         "LabApp.app_settings_dir": files / "lab",
         "LabApp.default_url": landing,
+        "LabApp.extra_labextensions_path": Path(__file__).parent / "labextensions",
+        # JupyterLab is 5 MB of scripts; a room that opens it at once shares one Wi-Fi.
+        "ServerApp.tornado_settings": "{'compress_response': True}",
         "LabApp.extension_manager": "readonly",
         "LabApp.news_url": None,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
@@ -61,8 +67,13 @@ def runtime_folder() -> Path:
     return folder
 
 
-def prepare(name: str, home: Path, host: str, port: int, files: Path) -> ServerApp:
-    """Fill the home folder and set JupyterLab up; what is returned only has to be started."""
+def prepare(name: str, home: Path, host: str, port: int, files: Path) -> tuple[ServerApp, Life]:
+    """Fill the home folder and set JupyterLab up.
+
+    Returns:
+        What only has to be started, and what tells in the end whether to start again.
+    """
+    new = archive.untouched(home)
     wanted = content.items((files / "notebook" / "content.json").read_text())
     fetching = content.Fetching(wanted, home)
     troubles = home_files.fill(home, files / "home")
@@ -71,17 +82,19 @@ def prepare(name: str, home: Path, host: str, port: int, files: Path) -> ServerA
     from jupyter_server.utils import JupyterServerAuthWarning
     from jupyterlab.labapp import LabApp
 
-    from podium_workspace import jupyter_access, jupyter_routes
+    from podium_workspace import jupyter_access, jupyter_home, jupyter_routes
 
     # It names handlers that forget to ask who it is; `allow_unauthenticated_access` asks in their stead.
     warnings.filterwarnings("ignore", category=JupyterServerAuthWarning)
     jupyter_access.Owner.secret = tokens.read(str(files / "notebook" / "token"))
     troubles += fetching.warnings()
+    since = time.time() if new else 0.0
     chosen = settings(name, home, host, port, files, content.landing(wanted, home))
     app = LabApp.initialize_server(argv=[f"--{key}={value}" for key, value in chosen.items()])
     app.web_app.settings["login_url"] = f"/workspaces/{name}/open"
-    app.io_loop.add_callback(jupyter_routes.add(app, name, troubles).start)
-    return app
+    life = jupyter_home.Life(app, home, since)
+    app.io_loop.add_callback(jupyter_routes.add(app, name, troubles, life).start)
+    return app, life
 
 
 def main() -> None:
@@ -93,7 +106,13 @@ def main() -> None:
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--files", required=True, type=Path)
     given = parser.parse_args()
-    prepare(**vars(given)).start()
+    app, life = prepare(**vars(given))
+    app.start()
+    if life.again:
+        from podium_workspace import jupyter_home
+
+        shutil.rmtree(os.environ["JUPYTER_RUNTIME_DIR"], ignore_errors=True)
+        jupyter_home.start_again()
 
 
 if __name__ == "__main__":
