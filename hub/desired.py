@@ -26,26 +26,29 @@ def context(workspace: Workspace, hub_key: bytes) -> Context:
     )
 
 
-def desired(workspace: Workspace, hub_key: bytes, unavailable: Container[str] = ()) -> list[Workload]:
+def desired(
+    workspace: Workspace, hub_key: bytes, unavailable: Container[str] = (), keeping: bool = False
+) -> list[Workload]:
     """What should run: the notebook, and for each cluster its scheduler and its workers.
 
     Args:
         workspace: its spec decides; a workspace that is being deleted or has failed wants nothing.
         hub_key: the secret that all others are derived from.
         unavailable: frameworks that cannot run on this backend.
+        keeping: whether the notebook stays for a moment though its workspace ends, as its home is being kept.
 
     Returns:
         The workloads, with `replicas` set and `instances` still empty; the notebook first.
     """
-    if workspace.deleting or workspace.status.phase == "Failed":
+    if (workspace.deleting and not keeping) or workspace.status.phase == "Failed":
         return []
     spec = workspace.spec
     here = context(workspace, hub_key)
     # Every framework that may be added later is set up in the notebook from the start, so that adding one
     # needs no restart of the notebook.
     parts = [CLUSTERS[name].notebook(here) for name in spec.settings.frameworks if name not in unavailable]
-    workloads = [notebook(here, parts, spec.content)]
-    for name in sorted(spec.clusters):
+    workloads = [notebook(here, parts, spec.content, spec.restarted_at)]
+    for name in () if workspace.deleting else sorted(spec.clusters):
         if name not in unavailable:
             framework = CLUSTERS[name]
             workloads.append(framework.scheduler(here))

@@ -23,6 +23,8 @@ COOKIE = "podium-notebook"
 LAB_SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"},
 }
+LAB_PAGE = {"buildAvailable": False, "buildCheck": False}
+"""JupyterLab would start Node.js at every load, for seconds, to see whether it should build itself."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class NotebookState:
         last_activity: when a kernel last executed or a terminal was last used, if ever.
         warnings: what went wrong without stopping the launch, in sentences.
         version: opaque; given back by `state_request` so that the notebook answers at the next change.
+        restarted: the last `restart_request` that it followed; empty for none.
     """
 
     busy: bool = False
     last_activity: datetime | None = None
     warnings: tuple[str, ...] = ()
     version: str = ""
+    restarted: str = ""
 
 
 class _State(msgspec.Struct, frozen=True, rename="camel"):
@@ -47,21 +51,29 @@ class _State(msgspec.Struct, frozen=True, rename="camel"):
     busy: bool
     last_activity: datetime | None
     warnings: tuple[str, ...]
+    restarted: str = ""
 
 
-def notebook(context: Context, parts: Sequence[NotebookPart], content: Sequence[Content]) -> Workload:
+def notebook(
+    context: Context,
+    parts: Sequence[NotebookPart],
+    content: Sequence[Content],
+    restarted: datetime | None = None,
+) -> Workload:
     """The notebook's workload.
 
     Args:
         context: the workspace.
         parts: what the frameworks put into it, whether or not their clusters run.
         content: course material to have in the home folder before JupyterLab starts.
+        restarted: when somebody last asked for a new start, which one that is made now need not follow.
     """
-    env: dict[str, str] = {}
+    env: dict[str, str] = {} if restarted is None else {"PODIUM_RESTARTED": restarted.isoformat()}
     files: dict[str, str] = {
         "notebook/token": token(context.keys),
         "notebook/content.json": msgspec.json.encode(content).decode(),
         "lab/overrides.json": msgspec.json.encode(LAB_SETTINGS).decode(),
+        "lab/page_config.json": msgspec.json.encode(LAB_PAGE).decode(),
     }
     for part in parts:
         env |= part.env
@@ -105,4 +117,9 @@ def state_request(context: Context, version: str) -> Request:
 def read_state(body: bytes) -> NotebookState:
     """Read the answer to `state_request`. Raises ValueError when it is not one."""
     state = msgspec.json.decode(body, type=_State)
-    return NotebookState(state.busy, state.last_activity, state.warnings, state.version)
+    return NotebookState(state.busy, state.last_activity, state.warnings, state.version, state.restarted)
+
+
+def restart_request(context: Context, at: datetime) -> Request:
+    """Ask it to start again; one that has followed this request already does nothing."""
+    return Request("POST", f"{base(context.name)}podium/restart", json={"at": at.isoformat()})
