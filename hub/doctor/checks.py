@@ -10,24 +10,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
 from hub.backends.kubernetes.names import Release
 from hub.doctor import judge, rights
 from hub.doctor.judge import UNKNOWN, Finding
-from hub.doctor.machines import Machine, machines
+from hub.doctor.machines import machines
 from hub.doctor.probe import ANSWERING, STARTING, probe
 from hub.doctor.report import Report
 from hub.doctor.rights import Right
 from hub.kube.api import NOT_ANSWERING, Api, ApiError
+from hub.preflight.cluster import classes, machine
 from hub.profiles import Profile
 from hub.store import crd
 
 CUSTOM_RESOURCE = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/workspaces.podium.hub"
 SERVED = "/apis/podium.hub/v1"
-STORAGE_CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
 async def examine(
@@ -120,27 +117,8 @@ async def _machines(api: Api, profile: Profile) -> Finding:
     return machines([machine(node) for node in nodes], profile.settings)
 
 
-def machine(node: Mapping[str, Any]) -> Machine:
-    """A node, from what the API server has of it."""
-    spec, status = node.get("spec", {}), node.get("status", {})
-    conditions = {one["type"]: one["status"] for one in status.get("conditions", [])}
-    return Machine(
-        name=node["metadata"]["name"],
-        ready=conditions.get("Ready") == "True",
-        cordoned=spec.get("unschedulable", False),
-        labels=node["metadata"].get("labels", {}),
-        taints=[(one["key"], one.get("value", ""), one["effect"]) for one in spec.get("taints", [])],
-        offers={name: float(parse_quantity(text)) for name, text in status.get("allocatable", {}).items()},
-    )
-
-
 async def _storage(api: Api, menu: Mapping[str, Profile]) -> Finding:
     wanted = judge.claimed(list(menu.values()))
     if not wanted:
         return judge.storage({}, wanted)
-    classes = (await api.call("GET", STORAGE_CLASSES))["items"]
-    named = {
-        one["metadata"]["name"]: one["metadata"].get("annotations", {}).get(DEFAULT) == "true"
-        for one in classes
-    }
-    return judge.storage(named, wanted)
+    return judge.storage(await classes(api), wanted)

@@ -37,16 +37,8 @@ def machines(found: Sequence[Machine], settings: Settings) -> Finding:
         found: all nodes.
         settings: of the profile.
     """
-    title, own = "Nodes", settings.kubernetes
-    usable = [
-        machine
-        for machine in found
-        if machine.ready
-        and not machine.cordoned
-        and own.node_selector.items() <= machine.labels.items()
-        and all(any(_tolerates(one, *taint) for one in own.tolerations) for taint in _hard(machine))
-    ]
-    if not usable:
+    title, able = "Nodes", usable(found, settings)
+    if not able:
         return Finding(
             "bad",
             title,
@@ -54,16 +46,34 @@ def machines(found: Sequence[Machine], settings: Settings) -> Finding:
             "Look at kubectl get nodes; then at node_selector and tolerations of the profile.",
         )
     for role in ("notebook", "scheduler", "worker"):
-        wanted = _wanted(settings, role)
-        if not any(_fits(wanted, machine) for machine in usable):
-            text = ", ".join(f"{_amount(name, number)}" for name, number in wanted.items())
+        asked = wanted(settings, role)
+        if not any(_fits(asked, machine) for machine in able):
+            text = ", ".join(amount(name, number) for name, number in asked.items())
             return Finding(
                 "bad",
                 title,
-                f"not one of {len(usable)} is large enough for a {role}, which asks for {text}.",
+                f"not one of {len(able)} is large enough for a {role}, which asks for {text}.",
                 f"Add larger nodes, or lower resources.{role} of the profile.",
             )
-    return Finding("good", title, f"{len(usable)} of {len(found)} take pods of this profile, of every role.")
+    return Finding("good", title, f"{len(able)} of {len(found)} take pods of this profile, of every role.")
+
+
+def usable(found: Sequence[Machine], settings: Settings) -> list[Machine]:
+    """The nodes that take pods of a profile, as far as selector, taints and their own state say.
+
+    Args:
+        found: all nodes.
+        settings: of the profile.
+    """
+    own = settings.kubernetes
+    return [
+        machine
+        for machine in found
+        if machine.ready
+        and not machine.cordoned
+        and own.node_selector.items() <= machine.labels.items()
+        and all(any(_tolerates(one, *taint) for one in own.tolerations) for taint in _hard(machine))
+    ]
 
 
 def _hard(machine: Machine) -> list[tuple[str, str, str]]:
@@ -77,7 +87,7 @@ def _tolerates(toleration: Toleration, key: str, value: str, effect: str) -> boo
     return toleration.operator == "Exists" or (toleration.key is not None and toleration.value == value)
 
 
-def _wanted(settings: Settings, role: str) -> dict[str, float]:
+def wanted(settings: Settings, role: str) -> dict[str, float]:
     """Resource to how much of it a pod of a role asks for, in cores, bytes and pieces."""
     own = getattr(settings.resources, role)
     cpu, memory = own.requested
@@ -85,9 +95,14 @@ def _wanted(settings: Settings, role: str) -> dict[str, float]:
     return {"cpu": cpu, "memory": float(mebibytes(memory) * 2**20), **gpus}
 
 
-def _fits(wanted: Mapping[str, float], machine: Machine) -> bool:
-    return all(machine.offers.get(name, 0) >= number for name, number in wanted.items())
+def _fits(asked: Mapping[str, float], machine: Machine) -> bool:
+    return all(machine.offers.get(name, 0) >= number for name, number in asked.items())
 
 
-def _amount(name: str, number: float) -> str:
+def amount(name: str, number: float) -> str:
+    """How much of a resource, for people; memory in GiB.
+
+    Args:
+        number: cores, bytes or pieces.
+    """
     return f"{number / 2**30:g} GiB of memory" if name == "memory" else f"{number:g} {name}"

@@ -19,6 +19,7 @@ EVERYWHERE: Mapping[str, str] = {
     "secrets": "create",
     "pods": "list watch create delete",
     "nodes": "list watch",
+    "storageclasses.storage.k8s.io": "list",
 }
 """Resource to verbs, in all namespaces."""
 IN_RELEASE: Mapping[str, str] = {
