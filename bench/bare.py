@@ -66,12 +66,17 @@ def is_ready(one: Pod) -> bool:
     return condition is not None and condition.status == "True"
 
 
-async def launch(api: Api, bundles: Sequence[Bundle]) -> tuple[float, list[float]]:
+async def launch(api: Api, bundles: Sequence[Bundle], pause: float = 0.0) -> tuple[float, list[float]]:
     """Make them all.
 
+    Args:
+        pause: seconds between the clicks for one and for the next.
+
     Returns:
-        When it began, by the monotonic clock, and the seconds after which each had all pods Ready, sorted.
+        When it began, by the monotonic clock, and the seconds after which each had all pods Ready, counted
+        from its click, sorted.
     """
+    clicks = {bundle.name: number * pause for number, bundle in enumerate(bundles)}
     waiting = {bundle.name: {str(pod["metadata"]["name"]) for pod in bundle.pods} for bundle in bundles}
     ready: list[float] = []
     done = asyncio.Event()
@@ -84,7 +89,7 @@ async def launch(api: Api, bundles: Sequence[Bundle]) -> tuple[float, list[float
             return
         rest.discard(now.metadata.name)
         if not rest:
-            ready.append(time.monotonic() - begin)
+            ready.append(time.monotonic() - begin - clicks[now.metadata.namespace])
             if len(ready) == len(bundles):
                 done.set()
 
@@ -96,14 +101,16 @@ async def launch(api: Api, bundles: Sequence[Bundle]) -> tuple[float, list[float
 
     async def work() -> None:
         while left:
-            await make(api, left.pop())
+            bundle = left.pop()
+            await asyncio.sleep(max(0.0, begin + clicks[bundle.name] - time.monotonic()))
+            await make(api, bundle)
 
     try:
         await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))
         await done.wait()
     finally:
         following.cancel()
-    return begin, ready
+    return begin, sorted(ready)
 
 
 async def make(api: Api, bundle: Bundle) -> None:

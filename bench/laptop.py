@@ -6,20 +6,33 @@ does; compare within one run.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import statistics
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from bench.attendees import Attendee, crowd
+from bench.figures import waits
+from bench.people import browsers
+from bench.table import Table
 from hub import tools
 from tests.running import RunningHub, memory
 
 OUT = Path(__file__).parent.parent / "artefacts" / "bench-laptop.json"
 MIB = 2**20
+CLASS = """
+c = get_config()
+c.Podium.sign_in = "guest"
+c.Podium.pool = {{"workshop": {{"size": {pool}}}}}
+c.Podium.profiles = {{"workshop": {{"title": "Workshop", "clusters": {{"dask": {{}}}}, "workers": 2}}}}
+"""
 CONFIG = """
 c = get_config()
 c.Podium.profiles = {
@@ -131,6 +144,55 @@ def proxy_back(hub: RunningHub, name: str) -> float:
     began = time.monotonic()
     hub.wait("the route is back", lambda: hub.answers(name) or None)
     return time.monotonic() - began
+
+
+def a_few(count: int, pool: int) -> Table:
+    """A class of a few people on one machine.
+
+    Args:
+        count: people, who click within ten seconds.
+        pool: workspaces that are held ready.
+    """
+    config = CLASS.format(pool=pool)
+    table = Table(f"{count} people in 10 s on one machine, pool of {pool}")
+    with tempfile.TemporaryDirectory() as folder:
+        hub = RunningHub(Path(folder), config)
+        try:
+            hub.start()
+            owners = asyncio.run(_few(hub, count, pool, table))
+            table.add("memory of all, MiB", memory([found.pid for found in hub.processes()]) / MIB)
+        finally:
+            hub.end()
+    if doubles := [owner for owner, found in owners.items() if found > 1]:
+        table.wrong.append(f"{len(doubles)} people have two workspaces")
+    return table
+
+
+async def _few(hub: RunningHub, count: int, pool: int, table: Table) -> Counter[str]:
+    if pool:
+        began = time.monotonic()
+        await asyncio.to_thread(hub.wait, "the pool is full", lambda: _ready(hub) >= pool or None)
+        table.add("seconds until the pool was full", time.monotonic() - began)
+    async with browsers() as session:
+        people = [Attendee(session, hub.url) for _ in range(count)]
+        for person in people:
+            await person.arrive()
+        await crowd(people, 10.0, "workshop")
+    waits(table, people)
+    if without := sum(not person.opened for person in people):
+        table.wrong.append(f"{without} people never came into a notebook")
+    table.add("clicks that were answered with an error", sum(len(person.refusals) for person in people))
+    return Counter(item["spec"]["owner"] for item in _objects(hub) if item["spec"]["owner"])
+
+
+def _objects(hub: RunningHub) -> list[Any]:
+    """All workspaces, as the store keeps them."""
+    files = sorted((hub.state.directory / "objects").glob("*.json"))
+    return [json.loads(file.read_text()) for file in files]
+
+
+def _ready(hub: RunningHub) -> int:
+    return sum(item.get("status", {}).get("phase") == "Ready" for item in _objects(hub))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -19,6 +20,7 @@ from msgspec import Struct
 
 from hub.web.auth import XSRF_COOKIE
 
+NOTHING: Mapping[str, str] = {}
 PATIENCE = 900.0
 """Seconds after which a launch is taken to never end."""
 
@@ -75,6 +77,13 @@ class Person:
         """Open the home page."""
         await self._request("GET", "/")
 
+    async def join(self, secret: str, name: str) -> None:
+        """Open the invitation's link, type a name, and come to the home page."""
+        await self._request("GET", "/join")
+        form = aiohttp.FormData({"code": secret, "name": name, "_xsrf": self.cookies[XSRF_COOKIE]})
+        await self._send("POST", "/join", data=form)
+        await self.arrive()
+
     async def launch(self, profile: str, workers: int) -> None:
         """Click, wait until everything is Ready, and open the notebook."""
         self.clicked = time.monotonic()
@@ -123,10 +132,14 @@ class Person:
                     yield msgspec.json.decode(line[6:], type=Seen)
 
     async def _request(self, method: str, path: str, body: object = None) -> bytes:
-        headers = self._headers() | ({"X-Xsrftoken": self.cookies[XSRF_COOKIE]} if method != "GET" else {})
+        headers = {"X-Xsrftoken": self.cookies[XSRF_COOKIE]} if method != "GET" else {}
+        return await self._send(method, path, json=body, headers=headers)
+
+    async def _send(self, method: str, path: str, headers: Mapping[str, str] = NOTHING, **body: Any) -> bytes:
+        sent = {**self._headers(), **headers}
         try:
             async with self.session.request(
-                method, self.url + path, json=body, headers=headers, allow_redirects=False
+                method, self.url + path, headers=sent, allow_redirects=False, **body
             ) as response:
                 if response.status >= 400:
                     await self._refused(method, path, response)

@@ -15,7 +15,9 @@ from types import TracebackType
 
 import psutil
 
+from bench.spread import spread
 from hub import tools
+from hub.configuration import PASSWORD_VARIABLE
 from hub.kube.api import Api
 from hub.ports import HOST, Ports
 from hub.state import State
@@ -33,13 +35,14 @@ PARTS = ("web", "web_metrics", "controller_metrics")
 PODS_OF_A_NODE = 1000
 CONFIG = """
 c = get_config()
-c.Podium.sign_in = "guest"
 c.Podium.proxy_api = "http://127.0.0.1:{proxy_api}"
 c.Podium.proxy_address = "http://127.0.0.1:{public}"
 c.Podium.web_address = "http://127.0.0.1:{web}"
 c.Podium.web_port = {web}
 c.Podium.profiles = {{"class": {profile}}}
+{more}
 """
+NOTHING: Mapping[str, object] = {}
 PROFILE = {"title": "Class", "frameworks": ["dask"], "clusters": {"dask": {"workers": 2}}, "max_workers": 100}
 """A notebook, a scheduler and two workers: four pods."""
 
@@ -50,17 +53,25 @@ class Site:
     Args:
         folder: an empty folder of its own.
         pods: how many there has to be room for.
+        settings: of Podium, beside those that the site needs.
+        webs: how many web processes there are; more than one are reached as by a Service.
     """
 
     api: Api
 
-    def __init__(self, folder: Path, pods: int) -> None:
+    def __init__(
+        self, folder: Path, pods: int, settings: Mapping[str, object] = NOTHING, webs: int = 1
+    ) -> None:
         self.folder = folder
+        self.webs = ["web", *(f"web{number}" for number in range(2, webs + 1))]
+        self._settings = settings
+        self._service: asyncio.Server | None = None
         self.cluster = ControlPlane(folder / "cluster", binaries.find(COMPONENTS))
         self.programs: dict[str, Program] = {}
         self._nodes = pods // PODS_OF_A_NODE + 2
         self._ports = Ports()
-        self._port = {name: self._ports.take() for name in ("public", "proxy_api", *PARTS)}
+        self._port = {name: self._ports.take() for name in ("public", "proxy_api", "service", *PARTS)}
+        self._port |= {name: self._ports.take() for web in self.webs[1:] for name in (web, f"{web}_metrics")}
         self._state = State(folder / "state")
 
     async def __aenter__(self) -> Site:
@@ -85,6 +96,8 @@ class Site:
         await self.api.close()
 
     def _end(self) -> None:
+        if self._service is not None:
+            self._service.close()
         for program in reversed(list(self.programs.values())):
             program.stop()
         self.cluster.stop()
@@ -110,15 +123,27 @@ class Site:
         """What that asks for."""
         return derive(self._state.key(), "proxy")
 
+    @property
+    def token(self) -> str:
+        """The operator's, for the REST API."""
+        return self._state.token()
+
     async def start(self) -> None:
         """Start Podium and wait until it serves and acts."""
         self._state.open(alone=False)
         self.cluster.kubectl("apply", "-f", str(tools.CHECKOUT / "helm" / "files" / "rights"))
-        (self.folder / "podium_config.py").write_text(CONFIG.format(profile=PROFILE, **self._port))
+        settings = {"sign_in": "guest", **self._settings}
+        more = "\n".join(f"c.Podium.{name} = {value!r}" for name, value in settings.items())
+        ports = self._port if len(self.webs) == 1 else self._port | {"web": self._port["service"]}
+        (self.folder / "podium_config.py").write_text(CONFIG.format(profile=PROFILE, more=more, **ports))
+        if len(self.webs) > 1:
+            self._service = await spread(self._port["service"], [self._port[web] for web in self.webs])
         self.start_proxy()
-        self.start_part("web")
+        for web in self.webs:
+            self.start_part(web)
         self.start_controller()
-        await self._said("web", "listens")
+        for web in self.webs:
+            await self._said(web, "listens")
         await self.acting()
 
     def start_proxy(self) -> None:
@@ -140,16 +165,24 @@ class Site:
         await self._said("controller", "this controller acts")
 
     def start_part(self, part: str) -> None:
-        """Start `podium web` or `podium controller` with the rights it is given, and a clock on its loop."""
-        account = f"{RELEASE}/{RELEASE}-{part}"
+        """Start `podium web` or `podium controller` with the rights it is given, and a clock on its loop.
+
+        Args:
+            part: `controller`, or one of `webs`.
+        """
+        command = part.rstrip("0123456789")
+        account = f"{RELEASE}/{RELEASE}-{command}"
         kubeconfig = self.cluster.kubeconfig_of(account, self.folder / f"{part}.kubeconfig")
         options = [
             *("--backend=kubernetes", f"--port={self._port['public']}", f"--namespace={RELEASE}"),
             f"--Podium.metrics_port={self._port[f'{part}_metrics']}",
+            f"--Podium.web_port={self._port.get(part, self._port['web'])}",
             *(f"--state={self._state.directory}", f"--config={self.folder / 'podium_config.py'}"),
         ]
         (self.folder / f"{part}.log").unlink(missing_ok=True)
-        self._run(part, {"KUBECONFIG": str(kubeconfig)}, "bench.clock", str(self.clock(part)), part, *options)
+        self._run(
+            part, {"KUBECONFIG": str(kubeconfig)}, "bench.clock", str(self.clock(part)), command, *options
+        )
 
     def clock(self, part: str) -> Path:
         """The file that a part's loop writes to."""
@@ -159,9 +192,11 @@ class Site:
         log = self.folder / f"{name}.log"
         await self.until(f"{name} says {what}", lambda: what in log.read_text(), name)
 
-    async def until(self, what: str, true: Callable[[], bool], name: str = "") -> None:
+    async def until(
+        self, what: str, true: Callable[[], bool], name: str = "", patience: float = 60.0
+    ) -> None:
         """Look until something is true; raises ClusterError when the program it depends on ends before."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + patience
         while not true():
             if (name and not self.programs[name].running) or time.monotonic() > end:
                 words = self.programs[name].last_words(30) if name else ""
@@ -175,6 +210,7 @@ class Site:
             "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONUNBUFFERED": "1",
+            PASSWORD_VARIABLE: "password-of-the-instructors",
         }
         variables = [f"{key}={value}" for key, value in (own | dict(env)).items()]
         command = ["env", *variables, sys.executable, "-m", module, *arguments]
