@@ -25,11 +25,11 @@ images: ## Build the three images without a registry, as make test-node does by 
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster.images
 
 PURE := admission culler desired errors happenings keys model notebook observed profiles scaling settings status wire workload web/address \
-	$(addprefix backends/kubernetes/,manifests names observed pods policy) $(addprefix doctor/,judge machines plan rights)
+	$(addprefix backends/kubernetes/,manifests names observed pods policy) $(addprefix doctor/,judge machines plan rights) $(addprefix preflight/,judge places seats)
 
 coverage: ## Check that the tests of the pure modules take every branch
 	@$(PYTHON) -m hub.install --tests
-	$(BIN)/coverage run -m pytest -q $(wildcard $(patsubst %,tests/test_%*.py,$(notdir $(PURE)))) tests/clusters tests/proxy/test_routes.py $(wildcard tests/test_doctor*.py)
+	$(BIN)/coverage run -m pytest -q $(wildcard $(patsubst %,tests/test_%*.py,$(notdir $(PURE)))) tests/clusters tests/proxy/test_routes.py $(wildcard tests/test_doctor*.py tests/test_preflight*.py)
 	$(BIN)/coverage report --fail-under=100 --include='$(subst $() $(),$(COMMA),$(PURE:%=hub/%.py)),hub/clusters/*,proxy/routes.py'
 
 bench: ## Measure one person on this machine, and 500 on Kubernetes; ARGS=… is laptop, or storm with --people

@@ -42,16 +42,24 @@ async def floor(folder: Path, lesson: Lesson) -> Floor:
     async with Site(folder, int(4 * count * SPARE)) as site:
         before, used = await requests(site.api), site.seconds()
         begin, waited = await bare.launch(site.api, bundles, lesson.seconds / count)
-        took, busy = time.monotonic() - begin, busy_seconds(site.seconds(), used)
+        took, seconds = time.monotonic() - begin, site.seconds()
+        busy = busy_seconds(seconds, used)
         await rest(site)
         asked = sum((await requests(site.api) - before).values())
     say(f"  all Ready after {took:.1f} s")
-    return Floor(waited, took, busy, asked)
+    return Floor(waited, took, busy, shares(seconds, used), asked)
 
 
 def busy_seconds(now: dict[str, float], before: dict[str, float]) -> float:
     """Seconds of processor time of all programs together."""
     return sum(value - before.get(name, 0.0) for name, value in now.items() if name not in WHOLE)
+
+
+def shares(now: dict[str, float], before: dict[str, float]) -> str:
+    """The same, of each program that used some, the busiest first."""
+    used = {name: value - before.get(name, 0.0) for name, value in now.items() if name not in WHOLE}
+    most = sorted(used, key=lambda name: -used[name])
+    return ", ".join(f"{name} {used[name]:.1f}" for name in most if used[name] >= 0.1)
 
 
 WHOLE = ("idle", "everything")
@@ -97,14 +105,15 @@ async def _attended(
     killing = asyncio.create_task(kill(site, lesson))
     begin, _ = await crowd(people, lesson.seconds, "class", lesson.stay)
     await killing
-    end = max((person.whole for person in people), default=begin)
-    busy, machine = busy_seconds(site.seconds(), used), site.seconds()
+    end, machine = max((person.whole for person in people), default=begin), site.seconds()
+    busy = busy_seconds(machine, used)
     others = 1 - (machine["idle"] - used["idle"] + busy) / (machine["everything"] - used["everything"])
     loops = {part: lateness(site.clock(part), begin, end) for part in (*site.webs, "controller")}
     if lesson.stay is None:
         await rest(site)
     asked = sum((await requests(site.api) - before).values())
     waits(table, people)
+    table.add("processor time, s", shares(machine, used))
     if under is not None:
         against(table, people, under, end - begin, busy, asked)
     if lesson.capacity is not None:

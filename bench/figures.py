@@ -20,12 +20,14 @@ class Floor:
         waited: seconds from each click until all its pods were Ready.
         took: seconds from the first click to the last such moment.
         busy: seconds of processor time of all programs.
+        shares: the same, program by program.
         asked: requests to the API server.
     """
 
     waited: Sequence[float]
     took: float
     busy: float
+    shares: str
     asked: int
 
 
@@ -53,6 +55,7 @@ def against(
     table.add("first click to the last one whole, s", took)
     table.add("bare script: the same, s", under.took)
     table.add("the same, times the bare script", took / under.took)
+    table.add("bare script: processor time, s", under.shares)
     table.add("processor time, times the bare script", busy / under.busy)
     table.add("bare script: requests to the API server, each", under.asked / len(people))
 

@@ -17,7 +17,17 @@ from traitlets import Dict, Enum, Int, Unicode, default
 from traitlets.config import Application, Config
 
 from hub import logs, tools
-from hub.configuration import TOKEN_VARIABLE, Secrets, is_loopback, read_file, read_registries, secrets_given
+from hub.configuration import (
+    OIDC_VARIABLE,
+    PASSWORD_VARIABLE,
+    TOKEN_VARIABLE,
+    Secrets,
+    is_loopback,
+    read_file,
+    read_registries,
+    secrets_given,
+    sign_in_secrets,
+)
 from hub.errors import ConfigurationError
 from hub.ground.base import Ground
 from hub.metrics import Figures, KubernetesMetrics
@@ -28,6 +38,7 @@ from hub.rules import Rules, read_rules
 from hub.state import State, default_directory
 from hub.web.address import PublicAddress
 from hub.web.auth import derive
+from hub.web.oidc import OidcSettings, read_oidc
 from hub.wiring import Addresses, Hub, Setup
 
 PARTS = {"web": run_web, "controller": run_controller, "uninstall": run_uninstall}
@@ -83,10 +94,17 @@ class Podium(Application):
         "it, by which the images of all workspaces are pulled.",
     ).tag(config=True)
     sign_in = Enum(
-        ("local", "guest"),
+        ("local", "guest", "class", "oidc"),
         "local",
-        help="Who is who: the one person of this machine; or, for open demonstrations, every browser is "
-        "somebody of its own.",
+        help="Who is who. local: the one person of this machine. guest: every browser is somebody of its "
+        "own, for open demonstrations. class: whoever has the join code, by the name that they say; and "
+        f"instructors by the password in {PASSWORD_VARIABLE}, or one that podium makes. oidc: whoever "
+        "signs in at an OpenID Connect provider.",
+    ).tag(config=True)
+    oidc = Dict(
+        help="Where people sign in, with sign_in = oidc: issuer and client_id; the client's secret is taken "
+        f"from {OIDC_VARIABLE}. instructors and operators, lists of groups; groups_claim and name_claim, "
+        "what the provider calls groups and names; scopes, what it is asked for."
     ).tag(config=True)
     proxy_api = Unicode(
         "http://127.0.0.1:8001", help="For `podium controller`: the address of the only proxy's REST API."
@@ -201,6 +219,7 @@ class Podium(Application):
         PublicAddress(self.public_url)  # which says what is wrong with it
         profiles = read_profiles(self.profiles)
         self.rules(profiles)  # which says what is wrong with it
+        self.provider()
         return profiles
 
     async def serve(self, profiles: Mapping[str, Profile]) -> None:
@@ -217,8 +236,9 @@ class Podium(Application):
         secrets, figures = self._secrets(state), Figures()
         ground = await self._ground(state, ports, profiles, figures)
         rules = self.rules(profiles)
-        guests = self.sign_in == "guest"
-        setup = Setup(secrets, ground, profiles, self._addresses(), guests, rules, figures)
+        mode: Any = self.sign_in
+        provider, here = self.provider(), self._addresses()
+        setup = Setup(secrets, ground, profiles, here, mode, provider, rules, self.image, figures)
         if self.part:
             await PARTS[self.part](setup, stop)
         else:
@@ -229,13 +249,28 @@ class Podium(Application):
         names = ("capacity", "launches_at_once", "pool", "prices")
         return read_rules({name: getattr(self, name) for name in names}, profiles)
 
+    def provider(self) -> OidcSettings | None:
+        """Where people sign in, if that is elsewhere. Raises ConfigurationError."""
+        if self.sign_in != "oidc":
+            return None
+        if not self.public_url and not is_loopback(self.ip):
+            raise ConfigurationError(
+                "Podium.public_url: with sign_in = oidc it has to be set.",
+                "The provider leads people back there, such as to https://podium.example.org.",
+            )
+        return read_oidc(self.oidc)
+
     def _secrets(self, state: State) -> Secrets:
         """Those that were given, for parts; else those of the state directory, which is opened for it."""
         given = secrets_given() if self.part else None
         if given is None:
             state.open(alone=not self.part)
             key = state.key()
-            return Secrets(key, state.token(), derive(key, "proxy"))
+            return Secrets(key, state.token(), derive(key, "proxy"), **sign_in_secrets())
+        if self.part == "web" and self.sign_in == "class" and not given.instructor:
+            raise ConfigurationError(
+                f"{PASSWORD_VARIABLE} is not set.", "The instructors' password goes there."
+            )
         if self.part == "web" and not given.token:
             raise ConfigurationError(f"{TOKEN_VARIABLE} is not set.", "The API's bearer token goes there.")
         return given

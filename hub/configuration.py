@@ -22,6 +22,9 @@ from hub.errors import ConfigurationError
 KEY_VARIABLE = "PODIUM_HUB_KEY"
 TOKEN_VARIABLE = "PODIUM_API_TOKEN"  # noqa: S105 - the name of a variable
 PROXY_VARIABLE = "CONFIGPROXY_AUTH_TOKEN"
+PASSWORD_VARIABLE = "PODIUM_INSTRUCTOR_PASSWORD"  # noqa: S105 - the name of a variable
+OIDC_VARIABLE = "PODIUM_OIDC_SECRET"
+LEAST_PASSWORD = 8
 SUFFIXES = (".py", ".yaml", ".yml")
 
 
@@ -33,11 +36,15 @@ class Secrets:
         key: all other secrets are derived from it.
         token: the API's bearer token; empty where nothing asks for it.
         proxy: what the proxy's API asks for.
+        instructor: the password of those who teach; empty where none was given.
+        oidc: the hub's own secret at the provider where people sign in; empty for none.
     """
 
     key: bytes
     token: str
     proxy: str
+    instructor: str = ""
+    oidc: str = ""
 
 
 def read_file(path: Path) -> Config:
@@ -92,7 +99,27 @@ def secrets_given(environment: Mapping[str, str] = os.environ) -> Secrets | None
         name: checked_token(name, environment[name]) if name in environment else ""
         for name in (TOKEN_VARIABLE, PROXY_VARIABLE)
     }
-    return Secrets(environment[KEY_VARIABLE].encode(), tokens[TOKEN_VARIABLE], tokens[PROXY_VARIABLE])
+    return Secrets(
+        environment[KEY_VARIABLE].encode(),
+        tokens[TOKEN_VARIABLE],
+        tokens[PROXY_VARIABLE],
+        **sign_in_secrets(environment),
+    )
+
+
+def sign_in_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The secrets of sign-in, by their names in `Secrets`; what the environment does not have is empty.
+
+    Raises:
+        ConfigurationError: when the password is so short that it can be guessed.
+    """
+    password = environment.get(PASSWORD_VARIABLE, "")
+    if password and len(password) < LEAST_PASSWORD:
+        raise ConfigurationError(
+            f"{PASSWORD_VARIABLE} is too short to be a password.",
+            f"Give at least {LEAST_PASSWORD} characters.",
+        )
+    return {"instructor": password, "oidc": environment.get(OIDC_VARIABLE, "")}
 
 
 def checked_token(name: str, given: str) -> str:

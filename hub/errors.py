@@ -77,6 +77,22 @@ class WrongContentType(PodiumError):
     code = "wrong-content-type"
 
 
+class TooMany(PodiumError):
+    """The same person, or people with the same code, did this too often.
+
+    Args:
+        message, hint: as for all errors.
+        seconds: after which it may be tried again.
+    """
+
+    status = 429
+    code = "too-many"
+
+    def __init__(self, message: str, hint: str = "", seconds: float = 1.0) -> None:
+        super().__init__(message, hint)
+        self.seconds = seconds
+
+
 class Unavailable(PodiumError):
     """Something this needs is not answering now; trying again later may work."""
 

@@ -93,6 +93,19 @@ class QueuePlace(Wire, frozen=True, kw_only=True):
     """What is waited for, in one sentence."""
 
 
+class Usage(Wire, frozen=True, kw_only=True):
+    """What was set aside for it, counted on at each report that has other news."""
+
+    core_seconds: float = 0.0
+    gib_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    cores: float = 0.0
+    """From `at` on; so are the next two."""
+    gib: float = 0.0
+    gpus: float = 0.0
+    at: datetime
+
+
 class Status(Wire, frozen=True, kw_only=True):
     """What was last seen, in words for people."""
 
@@ -115,6 +128,7 @@ class Status(Wire, frozen=True, kw_only=True):
     """Where web relays to, by `notebook` or framework: `http://host:port`."""
     queue: QueuePlace | None = None
     """Only while it waits in line."""
+    usage: Usage | None = None
     history: tuple[HistoryEntry, ...] = ()
     last_activity: datetime | None = None
     idle_deadline: datetime | None = None

@@ -53,6 +53,7 @@ class Observed:
         addresses: `workload.port` to `host:port`, as reachable from the hub.
         clusters: what each scheduler says; None or absent while it does not answer.
         notebook: what the notebook says of itself; None while it does not answer.
+        keeping: whether its home is being kept now, which the notebook is needed for.
         reachable: whether the notebook answered through its public route.
     """
 
@@ -63,6 +64,7 @@ class Observed:
     addresses: Mapping[str, str] = field(default_factory=dict)
     clusters: Mapping[FrameworkName, ClusterState | None] = field(default_factory=dict)
     notebook: NotebookState | None = None
+    keeping: bool = False
     reachable: bool = False
 
     def of(self, workload: str) -> tuple[Instance, ...]:

@@ -18,7 +18,7 @@ from hub.probe import Probe
 from hub.uninstall import clear
 from hub.web.events import Watcher
 from hub.web.server import Server
-from hub.wiring import Setup, keep_routes, make_controller, run_together, sessions
+from hub.wiring import Setup, keep_routes, make_controller, make_preflight, run_together, sessions
 from hub.workqueue import WorkQueue
 
 log = logging.getLogger("podium")
@@ -33,7 +33,7 @@ async def run_web(setup: Setup, stop: asyncio.Event) -> None:
     async with answering(health, setup.figures, here.ip, here.metrics_port), sessions() as (_, relayed):
         if not await _started(ground, stop):
             return
-        watcher = Watcher(ground.store)
+        watcher = Watcher(ground.store, ground.room)
         sockets = tornado.netutil.bind_sockets(here.web_port, here.ip)
         server = Server(setup.site(watcher, relayed, here.port, here.web_port, health), sockets)
         log.info("the web tier listens on %s:%s", here.ip, here.web_port)
@@ -54,7 +54,7 @@ async def run_controller(setup: Setup, stop: asyncio.Event) -> None:
     """What makes workspaces; of several controllers, one acts."""
     ground, here, queue = setup.ground, setup.addresses, WorkQueue()
     health = Health(stop, {"store": ground.store.list, "cluster": ground.backend.names})
-    async with answering(health, setup.figures, here.ip, here.metrics_port), sessions() as (session, _):
+    async with answering(health, setup.figures, here.ip, here.metrics_port), sessions() as (session, relayed):
         if not await _started(ground, stop):
             return
         keeper = keep_routes(setup, session, here.web)
@@ -64,12 +64,13 @@ async def run_controller(setup: Setup, stop: asyncio.Event) -> None:
         else:
             keeper.set_replicas([here.proxy_api])
         probe = Probe(session, queue.add, here.proxy)
-        controller = make_controller(setup, keeper, probe, queue)
+        controller = make_controller(setup, keeper, probe, queue, relayed)
+        preflight = make_preflight(setup, session, here.public_url, here.proxy)
         health.works = controller.works
 
         async def act() -> None:
             log.info("this controller acts")
-            await run_together(stop, controller.run(), keeper.run())
+            await run_together(stop, controller.run(), keeper.run(), preflight.run())
 
         try:
             following = [part() for part in follows]

@@ -98,11 +98,18 @@ class Probe:
 
     async def send(self, context: Context, name: FrameworkName, address: str, request: Request) -> None:
         """Send a request to a cluster's scheduler. Raises aiohttp.ClientError when it is refused."""
+        await self._send(CLUSTERS[name], context, address, request)
+
+    async def ask_notebook(self, context: Context, address: str, request: Request) -> None:
+        """Send a request to a workspace's notebook. Raises aiohttp.ClientError when it is refused."""
+        await self._send(notebook, context, address, request)
+
+    async def _send(self, speaker: Speaker, context: Context, address: str, request: Request) -> None:
         async with self._session.request(
             request.method,
             f"http://{address}{request.path}",
             json=request.json,
-            headers=CLUSTERS[name].headers(context.keys),
+            headers=speaker.headers(context.keys),
             timeout=SHORT,
             allow_redirects=False,
         ) as response:

@@ -15,21 +15,28 @@ import aiohttp
 import tornado.netutil
 
 from hub import tools
+from hub.archives.base import Archives
+from hub.archives.remote import RemoteArchives
 from hub.configuration import Secrets, is_loopback
 from hub.controller import Controller
-from hub.edges import Edges
+from hub.edges import Edges, House
 from hub.ground.base import Ground
 from hub.health import Health
 from hub.metrics import ControllerMetrics, Figures, Room, WebMetrics
+from hub.pool import fingerprint
 from hub.ports import HOST, Ports
+from hub.preflight.runner import Known, Preflight
+from hub.preflight.trial import Trier
 from hub.probe import Probe
 from hub.profiles import Profile
 from hub.rules import Rules
 from hub.state import State
 from hub.web.address import PublicAddress
-from hub.web.auth import GuestSignIn, LocalSignIn, Person, SignIn, derive
+from hub.web.auth import GuestSignIn, LocalSignIn, Mode, Person, SignIn, derive
 from hub.web.base import Site
+from hub.web.class_sign_in import ClassSignIn
 from hub.web.events import Watcher
+from hub.web.oidc import OidcSettings, OidcSignIn
 from hub.web.server import Server
 from hub.workqueue import WorkQueue
 from proxy.chp import ProxyClient
@@ -49,6 +56,7 @@ class Addresses:
         proxy: address of the proxy itself, as the controller reaches it.
         proxy_api: address of the only proxy's API.
         proxy_service: the Service of all proxies' APIs; empty for only one.
+        archive: the archive part; empty for none.
     """
 
     ip: str
@@ -60,6 +68,7 @@ class Addresses:
     proxy: str
     proxy_api: str
     proxy_service: str
+    archive: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,10 @@ class Setup:
         ground: where the hub stands.
         profiles: the menu.
         addresses: who listens where.
-        guests: whether everybody who opens a page is somebody of their own.
+        mode: how people sign in.
+        oidc: where they do, if that is elsewhere.
         rules: what the operator decided for the class as a whole.
+        image: what runs where a profile names no image.
         figures: what the monitoring reads.
     """
 
@@ -80,9 +91,16 @@ class Setup:
     ground: Ground
     profiles: Mapping[str, Profile]
     addresses: Addresses
-    guests: bool = False
+    mode: Mode = "local"
+    oidc: OidcSettings | None = None
     rules: Rules = Rules()
+    image: str = ""
     figures: Figures = field(default_factory=Figures)
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Profile to the fingerprint that members of its pool have."""
+        return {name: fingerprint(profile, self.image) for name, profile in self.profiles.items()}
 
     @property
     def code(self) -> str:
@@ -93,17 +111,39 @@ class Setup:
     def address(self) -> PublicAddress:
         """By which names the hub may be asked. Raises ConfigurationError when `public_url` is no address."""
         here = self.addresses
-        local = not self.guests or (not here.public_url and is_loopback(here.ip))
+        local = self.mode == "local" or (not here.public_url and is_loopback(here.ip))
         return PublicAddress(here.public_url, local)
 
     def sign_in(self, public_port: int, web_port: int) -> SignIn:
         """Who is who."""
         key, token = self.secrets.key, self.secrets.token
         cookies = derive(key, "cookies")
-        if self.guests:
-            return GuestSignIn(token, cookies)
+        match self.mode:
+            case "guest":
+                return GuestSignIn(token, cookies)
+            case "class":
+                return ClassSignIn(token, cookies, key, self.password)
+            case "oidc":
+                assert self.oidc is not None
+                return OidcSignIn(token, cookies, key, self.oidc, self.secrets.oidc)
         person = Person(getpass.getuser(), role="operator")
         return LocalSignIn(person, token, self.code, cookies, public_port, web_port)
+
+    @property
+    def password(self) -> str:
+        """The instructors', where people join a class: the one that was given, else one of the hub's own."""
+        return self.secrets.instructor or derive(self.secrets.key, "instructor")[:16]
+
+    def archives(self, session: aiohttp.ClientSession) -> Archives:
+        """What keeps the homes of workspaces that end; `session` must leave bodies as they are."""
+        if not self.addresses.archive:
+            return self.ground.archives
+        return RemoteArchives(session, self.addresses.archive, self.archive_token)
+
+    @property
+    def archive_token(self) -> str:
+        """What the archive part asks for."""
+        return derive(self.secrets.key, "archives")
 
     def site(
         self,
@@ -120,6 +160,8 @@ class Setup:
             rules=self.rules,
             watcher=watcher,
             profiles=self.profiles,
+            marks=self.marks,
+            archives=self.archives(session),
             unavailable=self.ground.backend.unavailable,
             sign_in=self.sign_in(public_port, web_port),
             address=self.address,
@@ -173,8 +215,14 @@ def keep_routes(setup: Setup, session: aiohttp.ClientSession, web: str) -> Route
     return RouteKeeper(lambda address: ProxyClient(session, address, setup.secrets.proxy), web)
 
 
-def make_controller(setup: Setup, keeper: RouteKeeper, probe: Probe, queue: WorkQueue) -> Controller:
-    """The controller, whose figures are told with the process's others."""
+def make_controller(
+    setup: Setup, keeper: RouteKeeper, probe: Probe, queue: WorkQueue, relayed: aiohttp.ClientSession
+) -> Controller:
+    """The controller, whose figures are told with the process's others.
+
+    Args:
+        relayed: a session that leaves bodies as they are.
+    """
     ground, metrics = setup.ground, ControllerMetrics(setup.figures)
     Room(setup.figures, metrics, ground.store, queue, keeper)
     edges = Edges(ground.store, ground.backend, keeper, probe)
@@ -182,12 +230,33 @@ def make_controller(setup: Setup, keeper: RouteKeeper, probe: Probe, queue: Work
         edges,
         queue,
         setup.secrets.key,
-        profiles=setup.profiles,
         metrics=metrics,
         reported=ground.reported,
-        room=ground.room,
-        rules=setup.rules,
+        house=House(setup.profiles, setup.marks, setup.rules, ground.room, setup.archives(relayed)),
     )
+
+
+def make_preflight(setup: Setup, session: aiohttp.ClientSession, public: str, own: str) -> Preflight:
+    """What answers whether all is ready.
+
+    Args:
+        public: what people open; empty where that is not configured.
+        own: the address of the proxy, as it is reached from here.
+    """
+    ground = setup.ground
+    ways = tuple(dict.fromkeys(way for way in (public, own) if way))
+    trier = Trier(ground.store, session, setup.secrets.key, ways, ground.backend.unavailable)
+    known = Known(
+        room=ground.room,
+        trier=trier,
+        surroundings=ground.surroundings,
+        profiles=setup.profiles,
+        rules=setup.rules,
+        sign_in=setup.mode,
+        public_url=public,
+        local=setup.address.local,
+    )
+    return Preflight(known)
 
 
 class Hub:
@@ -226,13 +295,20 @@ class Hub:
             health = Health(stop, {"store": ground.store.list, "cluster": ground.backend.names})
             server = Server(setup.site(watcher, relayed, self._port, web, health), sockets)
             probe = Probe(session, queue.add, self._public)
-            controller = make_controller(setup, keeper, probe, queue)
+            controller = make_controller(setup, keeper, probe, queue, relayed)
+            preflight = make_preflight(
+                setup, session, setup.addresses.public_url or self._public, self._public
+            )
             health.works = controller.works
-            self._welcome()
+
+            async def act() -> None:
+                await run_together(stop, controller.run(), preflight.run())
+
+            self._welcome((await ground.room.get()).spec.code)
             told = False
             try:
                 following = [part() for part in ground.follows()]
-                leading = ground.lead(controller.run)
+                leading = ground.lead(act)
                 parts = (watcher.run(), keeper.run(), health.run())
                 told = await run_together(stop, *following, *parts, leading)
             finally:
@@ -253,12 +329,19 @@ class Hub:
             self._proxy.abandon()
         self._ports.close()
 
-    def _welcome(self) -> None:
-        code = self._setup.code
-        grouped = " ".join(code[start : start + 4] for start in range(0, len(code), 4))
-        print(
-            f"\n  Podium is ready:  {self._public}/\n"
-            f"  Should the page ask for a code, it is  {grouped}\n"
-            f"  State and logs are in {self._state.directory}. Ctrl-C stops everything.\n",
-            flush=True,
-        )
+    def _welcome(self, number: int) -> None:
+        """Say where the hub is, and what one needs to get in; `number` is that of the join code."""
+        setup, public = self._setup, self._setup.addresses.public_url or self._public
+        lines = [f"Podium is ready:  {public}/"]
+        if setup.mode == "class":
+            invitation = setup.sign_in(self._port, 0).invitation(number)
+            assert invitation is not None
+            lines += [
+                f"Attendees join at {public}/join#{invitation.secret}  or with the code  {invitation.code}",
+                "Instructors' password:  " + ("as given" if setup.secrets.instructor else setup.password),
+            ]
+        elif setup.mode == "local":
+            code = " ".join(setup.code[start : start + 4] for start in range(0, 16, 4))
+            lines.append(f"Should the page ask for a code, it is  {code}")
+        lines.append(f"State and logs are in {self._state.directory}. Ctrl-C stops everything.")
+        print("\n  " + "\n  ".join(lines) + "\n", flush=True)

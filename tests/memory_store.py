@@ -12,6 +12,7 @@ from hub.model import Status, Workspace
 from hub.room import Room
 from hub.store.base import Event
 from hub.store.news import Latest, News
+from hub.store.owners import Owners
 from hub.wire import replace
 
 
@@ -28,6 +29,9 @@ class MemoryStore:
         self._now = now
         latest = max((int(o.metadata.resource_version) for o in self.objects.values()), default=0)
         self._versions = itertools.count(max(latest, int(now().timestamp() * 1000)) + 1)
+        self._owners = Owners()
+        for one in self.objects.values():
+            self._owners.note(one.metadata.uid, one.spec.owner, int(one.metadata.resource_version))
         self._news = News()
         self.away = ""
 
@@ -38,7 +42,7 @@ class MemoryStore:
         return await self.get(name)
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        return tuple(other for other in self.objects.values() if other.name != workspace.name)
+        return self._owners.before(workspace, self.objects.values())
 
     async def turned(self) -> None:
         await asyncio.Event().wait()
@@ -65,10 +69,12 @@ class MemoryStore:
         present = self._present(workspace)
         return self._write(replace(present, status=workspace.status), present.metadata)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, version: str = "") -> None:
         present = self.objects.get(name)
         if present is None:
             raise NotFound("There is none.")
+        if version not in ("", present.metadata.resource_version):
+            raise Conflict("It was changed by something else.")
         if not present.deleting:
             self._write(present, present.metadata, deletion_timestamp=self._now())
 
@@ -94,6 +100,8 @@ class MemoryStore:
             del self.objects[workspace.name]
         else:
             self.objects[workspace.name] = workspace
+            owner, number = workspace.spec.owner, int(workspace.metadata.resource_version)
+            self._owners.note(workspace.metadata.uid, owner, number)
         self._news.tell(Event(workspace, gone))
         return workspace
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
+import tarfile
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +17,7 @@ from typing import Any
 import pytest
 
 from hub import tools
+from hub.keys import Keys
 from tests.running import RunningHub, running_hub
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -59,8 +65,72 @@ def test_a_workspace_ends_when_its_time_is_up_and_keeps_its_files(tmp_path: Path
         stopping = hub.until(name, "is stopping", lambda w: w["status"]["phase"] == "Stopping")
         assert stopping["status"]["message"].startswith("Its time is up")
         hub.wait("it is gone", lambda: not names(hub) or None)
-        (kept,) = (hub.state.directory / "kept").iterdir()
-        assert (kept / "work.txt").read_text() == "mine"
+        (gone,) = json.loads((hub.state.directory / "room.json").read_text())["status"]["ended"]
+        assert (gone["name"], gone["why"]) == (name, "time")
+        assert gone["coreSeconds"] > 0
+        status, packed = fetch(hub, f"/archives/{name}-{gone['uid'][:8]}.tar.gz")
+        assert status == 200
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
+            file = tar.extractfile("work.txt")
+            assert file is not None
+            assert file.read() == b"mine"
+        assert fetch(hub, f"/archives/{name}-00000000.tar.gz")[0] == 404
+        assert name.encode() in fetch(hub, "/report")[1]
+        table = fetch(hub, "/report.csv")[1].decode("utf-8-sig").splitlines()
+        assert len(table) == 2
+        assert "its time was up" in table[1]
+
+
+def test_what_a_hub_was_killed_over_is_done_by_the_next(tmp_path: Path) -> None:
+    with running_hub(tmp_path, CONFIG) as hub:
+        name = hub.launch("plain")
+        (hub.state.directory / "workspaces" / name / "home" / "work.txt").write_text("mine")
+        hub.client.request("DELETE", f"/api/workspaces/{name}")
+        hub.kill()
+        hub.start()
+        hub.wait("it is gone", lambda: not names(hub) or None)
+        (gone,) = json.loads((hub.state.directory / "room.json").read_text())["status"]["ended"]
+        assert gone["archive"]["bytes"] >= 4
+        assert fetch(hub, f"/archives/{name}-{gone['uid'][:8]}.tar.gz")[0] == 200
+        assert list((hub.state.directory / "kept").iterdir()) == []
+
+
+def test_a_notebook_starts_again_when_that_is_asked_for(tmp_path: Path) -> None:
+    with running_hub(tmp_path, CONFIG) as hub:
+        name = hub.launch("plain")
+        home = hub.state.directory / "workspaces" / name / "home"
+        (home / "work.txt").write_text("mine")
+        notebook = hub.get(name)["status"]["endpoints"]["notebook"]
+        kernels(hub, name, notebook, {})
+        assert len(kernels(hub, name, notebook)) == 1
+        hub.patch(name, restartedAt=datetime.now(UTC).isoformat())
+        hub.wait("it has no kernels", lambda: kernels(hub, name, notebook) == [] or None)
+        assert (home / "work.txt").read_text() == "mine"
+        assert hub.get(name)["status"]["phase"] == "Ready"
+
+
+def kernels(hub: RunningHub, name: str, notebook: str, start: object = None) -> object:
+    """The kernels of a notebook, asked as the hub asks; with `start`, after one was started."""
+    uid = hub.get(name)["metadata"]["uid"]
+    token = Keys(hub.state.key(), f"{name}/{uid}").token("notebook")
+    body = None if start is None else json.dumps(start).encode()
+    headers = {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{notebook}/{name}/api/kernels", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+    except OSError:
+        return None  # it is starting again
+
+
+def fetch(hub: RunningHub, path: str) -> tuple[int, bytes]:
+    """Get a page, as the person of this machine."""
+    headers = {"Authorization": f"Bearer {hub.state.read_token()}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{hub.url}{path}", None, headers)) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
 
 
 def test_without_java_spark_is_shown_as_unavailable_and_the_rest_works(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hub.clusters.base import ClusterState, WorkerState
-from hub.model import ClusterStatus, HistoryEntry, Status
+from hub.model import ClusterStatus, HistoryEntry, QueuePlace, Status
 from hub.observed import Observed
 from hub.settings import Content
 from hub.status import (
@@ -166,16 +166,30 @@ PHASES = {
     "it takes too long, and why was known": (
         been("Queued", "Starting/ImageMissing", message="There is no image x."),
         saw(),
-        LATE,
+        LATE + seconds(60),
         "Failed/LaunchTimeout",
         "JupyterLab did not answer within 300 seconds: There is no image x.",
     ),
     "it takes too long, and all went well before": (
         been("Queued", "Starting/StartingNotebook", message="Starting JupyterLab."),
         saw(STARTING),
-        LATE,
+        LATE + seconds(60),
         "Failed/LaunchTimeout",
         "JupyterLab did not answer within 300 seconds. Try again.",
+    ),
+    "what was waited in line does not count": (
+        been("Queued", "Starting/StartingNotebook", message="Starting JupyterLab."),
+        saw(STARTING),
+        IN_TIME + seconds(60),
+        "Starting/StartingNotebook",
+        "Starting JupyterLab.",
+    ),
+    "somebody waited in line for long": (
+        been("Queued", queue=QueuePlace(position=1)),
+        saw(STARTING),
+        LATE,
+        "Starting/StartingNotebook",
+        "Starting JupyterLab.",
     ),
     "it ended too often, and why is known": (
         QUEUED,

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
+from hub.archives.base import Archives
 from hub.backends.base import Backend
 from hub.happenings import Reported
+from hub.preflight.steps import Surroundings
 from hub.store.base import RoomStore, Store
 
 
@@ -51,6 +53,14 @@ class Ground(Protocol):
     @property
     def backend(self) -> Backend:
         """What runs them."""
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What of it a class depends on."""
+
+    @property
+    def archives(self) -> Archives:
+        """What keeps the homes of workspaces that end, where no part of its own does."""
 
     async def start(self) -> None:
         """Whatever comes before everything else."""

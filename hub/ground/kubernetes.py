@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 from hub import admission
+from hub.archives.base import NoArchives
 from hub.backends.kubernetes.backend import KubernetesBackend
 from hub.backends.kubernetes.names import Release
 from hub.errors import ConfigurationError
@@ -19,6 +20,7 @@ from hub.kube.api import NOT_ANSWERING, Api, ApiError
 from hub.kube.endpoints import follow
 from hub.kube.lease import Lease
 from hub.kube.recorder import Recorder
+from hub.preflight.cluster import ClusterSurroundings
 from hub.profiles import Profile
 from hub.store.kubernetes import KubernetesStore
 from hub.store.room_kubernetes import RoomResource
@@ -47,6 +49,8 @@ class KubernetesGround:
         self.store = KubernetesStore(api, release.namespace, partial(admission.complete, profiles))
         self.room = RoomResource(api, release.namespace)
         self.backend = KubernetesBackend(api, release)
+        self.archives = NoArchives()
+        self.surroundings = ClusterSurroundings(api, release)
         self._recorder = Recorder(api, release.namespace)
         self.reported = self._recorder.reported
 

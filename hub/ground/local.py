@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from hub import tools
+from hub.archives.local import LocalArchives
 from hub.backends.local import LocalBackend
 from hub.errors import ConfigurationError
 from hub.ports import Ports
+from hub.preflight.machine import MachineSurroundings
 from hub.state import State
 from hub.store.files import FileStore
 from hub.store.room_files import RoomFile
@@ -30,11 +32,14 @@ class LocalGround:
     reported = None
 
     def __init__(self, state: State, ports: Ports) -> None:
-        self.kept = f"Its home folder is kept for a week in {state.directory / 'kept'}."
+        self.kept = f"Its home folder is kept in {state.directory / 'archives'}, and can be downloaded."
         self.own_port: Callable[[int], bool] | None = own_port
         self.store = FileStore(state.directory / "objects")
         self.room = RoomFile(state.directory / "room.json")
         self.backend = make_backend(state, ports)
+        packer = (str(tools.workspace_python()), "-P", "-m", "podium_workspace.archive")
+        self.archives = LocalArchives(state.directory, packer, {"PYTHONPATH": str(WORKSPACE_CODE)})
+        self.surroundings = MachineSurroundings(state.directory, tuple(self.backend.unavailable))
 
     async def start(self) -> None:
         await self.backend.start()

@@ -19,6 +19,7 @@ from hub.errors import ConfigurationError, Conflict, NotFound
 from hub.model import Status, Workspace
 from hub.store.base import Event
 from hub.store.news import News
+from hub.store.owners import Owners
 from hub.wire import replace
 
 
@@ -43,6 +44,9 @@ class FileStore:
             workspace.name: workspace for workspace in map(_read, sorted(directory.glob("*.json")))
         }
         versions = [int(workspace.metadata.resource_version) for workspace in self._objects.values()]
+        self._owners = Owners()
+        for workspace, version in zip(self._objects.values(), versions, strict=True):
+            self._owners.note(workspace.metadata.uid, workspace.spec.owner, version)
         # Versions only grow, also over a restart, because browsers resume from them.
         self._version = max([*versions, int(self._now().timestamp() * 1000)])
         self.away = ""  # files are always there
@@ -68,7 +72,7 @@ class FileStore:
         return await self._write(replace(workspace, metadata=metadata, status=Status()))
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        return tuple(other for other in self._objects.values() if other.name != workspace.name)
+        return self._owners.before(workspace, self._objects.values())
 
     async def update(self, workspace: Workspace) -> Workspace:
         present = self._present(workspace)
@@ -116,9 +120,11 @@ class FileStore:
         if gone:
             path.unlink(missing_ok=True)
             self._objects.pop(workspace.name, None)
+            self._owners.forget(metadata.uid)
         else:
             replace_file(path, msgspec.json.format(msgspec.json.encode(workspace)))
             self._objects[workspace.name] = workspace
+            self._owners.note(metadata.uid, workspace.spec.owner, self._version)
         self._news.tell(Event(workspace, gone))
         return workspace
 

@@ -22,6 +22,7 @@ from hub.kube.objects import Named
 from hub.model import Metadata, Status, Workspace
 from hub.store.base import Event
 from hub.store.news import News
+from hub.store.owners import Owners
 from hub.wire import convert, replace
 
 log = logging.getLogger("podium.store")
@@ -70,8 +71,8 @@ class KubernetesStore:
         self._objects: dict[str, Workspace] = {}
         self._unreadable: dict[str, str] = {}
         self._removed: dict[str, int] = {}
-        self._owned: dict[str, tuple[str, int]] = {}
-        """The uid of each object that the watch told of to its owner, and the resource version since when."""
+        self._owners = Owners()
+        """As the watch told of them."""
         self._expected: dict[str, asyncio.Event] = {}
         self._news = News()
         self._informer = Informer(api, self.path, _Resource, "", self._moved)
@@ -122,23 +123,15 @@ class KubernetesStore:
             ) from None
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        owner, own = workspace.spec.owner, workspace.metadata.uid
-        made = int(workspace.metadata.resource_version)
-        if self._owned.get(own, (None, 0))[0] != owner:
+        own = workspace.metadata.uid
+        if not self._owners.knows(workspace):
             # A watch keeps the order: once it tells of this one, nothing earlier is missing.
             came = self._expected.setdefault(own, asyncio.Event())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAG):
                     await came.wait()
             self._expected.pop(own, None)
-        since = {w.name: self._since(w, made + 1) for w in self._objects.values()}
-        earlier = [name for name in since if since[name] <= made and name != workspace.name]
-        return tuple(self._objects[name] for name in sorted(earlier, key=since.__getitem__))
-
-    def _since(self, workspace: Workspace, unknown: int) -> int:
-        """The resource version with which an object got the owner that it has."""
-        owner, version = self._owned.get(workspace.metadata.uid, ("", unknown))
-        return version if owner == workspace.spec.owner else unknown
+        return self._owners.before(workspace, self._objects.values())
 
     async def update(self, workspace: Workspace) -> Workspace:
         metadata = workspace.metadata
@@ -211,16 +204,14 @@ class KubernetesStore:
         """Take what the watch tells, which may be older than what a write was answered."""
         if now is not None:
             uid = now.metadata.uid
-            owner = str(now.spec.get("owner", ""))
-            if self._owned.get(uid, (None, 0))[0] != owner:
-                self._owned[uid] = (owner, int(now.metadata.resource_version))
-                if uid in self._expected:
-                    self._expected[uid].set()
+            new = self._owners.note(uid, str(now.spec.get("owner", "")), int(now.metadata.resource_version))
+            if new and uid in self._expected:
+                self._expected[uid].set()
             self._take(now)
             return
         assert before is not None
         name = before.metadata.name
-        self._owned.pop(before.metadata.uid, None)
+        self._owners.forget(before.metadata.uid)
         self._removed.pop(name, None)
         self._unreadable.pop(name, None)
         present = self._objects.get(name)

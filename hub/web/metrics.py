@@ -32,6 +32,8 @@ class HealthHandler(BaseHandler):
 class MetricsHandler(BaseHandler):
     """The figures of this process, for whoever has the token."""
 
+    least = "operator"
+
     async def get(self) -> None:
         """Show them."""
         page = await self.site.metrics.figures.page()

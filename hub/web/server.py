@@ -13,7 +13,20 @@ import tornado.httpserver
 import tornado.iostream
 import tornado.web
 
-from hub.web import api, metrics, pages, relay
+from hub.web import (
+    api,
+    archives,
+    metrics,
+    network_check,
+    pages,
+    preflight,
+    relay,
+    report,
+    room,
+    room_api,
+    sign_in,
+    sign_in_oidc,
+)
 from hub.web.auth import XSRF_COOKIE
 from hub.web.base import Site
 from hub.web.departure import Departure
@@ -34,8 +47,16 @@ def make_application(site: Site) -> tornado.web.Application:
     departure = Departure()
     return tornado.web.Application(
         [
+            *room_api.ROUTES,
             *api.ROUTES,
             *pages.ROUTES,
+            *network_check.ROUTES,
+            *room.ROUTES,
+            *preflight.ROUTES,
+            *sign_in.ROUTES,
+            *sign_in_oidc.ROUTES,
+            *archives.ROUTES,
+            *report.ROUTES,
             *metrics.ROUTES,
             *relay.ROUTES,
             (r"/static/(.*)", pages.StaticHandler, {"path": str(TEMPLATES / "static")}),
@@ -45,6 +66,7 @@ def make_application(site: Site) -> tornado.web.Application:
         log_function=metrics.answered,
         background=background,
         departure=departure,
+        wrong_codes=sign_in.wrong_codes(),
         transforms=[departure.last_answers()],
         template_path=str(TEMPLATES),
         static_path=str(TEMPLATES / "static"),

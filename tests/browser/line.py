@@ -28,8 +28,12 @@ class Line:
         self.url = ""
         self.fault: Callable[[web.Request], web.Response | None] = lambda request: None
         """What is answered in place of the web tier; None lets a request pass."""
+        self.refuses_websockets = False
+        self.gathers = False
+        """Whether events are held back until their stream ends, as some proxies do."""
+        self.drops_cookies = False
         self.streams: list[asyncio.Task[object]] = []
-        """The event streams that were begun, also those that ended."""
+        """The event streams of the API that were begun, also those that ended."""
         self.silent: set[asyncio.Task[object]] = set()
         """Those that nothing comes through any more."""
 
@@ -63,7 +67,10 @@ class Line:
         own = self.fault(request)
         if own is not None:
             return own
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        dropped = (*HOP_BY_HOP, "cookie") if self.drops_cookies else HOP_BY_HOP
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in dropped}
+        if request.headers.get("Upgrade") == "websocket":
+            return await self._pass_on_both_ways(request, headers)
         async with self._session.request(
             request.method,
             self._target + request.path_qs,
@@ -82,12 +89,37 @@ class Line:
     async def _pass_on(self, given: aiohttp.ClientResponse, answer: web.StreamResponse) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if given.content_type == "text/event-stream":
+        events = given.content_type == "text/event-stream"
+        if events and given.url.path.startswith("/api/"):
             self.streams.append(task)
+        if events and self.gathers:
+            await answer.write(await given.read())
         async for chunk in given.content.iter_any():
             if task in self.silent:
                 await asyncio.Event().wait()
             await answer.write(chunk)
+
+    async def _pass_on_both_ways(
+        self, request: web.Request, headers: dict[str, str]
+    ) -> web.WebSocketResponse | web.Response:
+        if self.refuses_websockets:
+            return page_of_a_proxy(400)
+        own = {n: v for n, v in headers.items() if not n.lower().startswith(("sec-websocket", "upgrade"))}
+        near = web.WebSocketResponse()
+        async with self._session.ws_connect(self._target + request.path_qs, headers=own) as far:
+            await near.prepare(request)
+
+            async def up() -> None:
+                async for message in near:
+                    await far.send_str(message.data)
+                await far.close()
+
+            sending = asyncio.create_task(up())
+            async for message in far:
+                await near.send_str(message.data)
+            await near.close()
+            await sending
+        return near
 
 
 def page_of_a_proxy(status: int) -> web.Response:

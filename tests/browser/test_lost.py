@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from aiohttp import web as server
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from hub.store.files import FileStore
 from hub.web import api
 from tests.browser.browsing import browser, chromium, look
 from tests.browser.line import Line, page_of_a_proxy
-from tests.web.elsewhere import Elsewhere, serving_elsewhere
-from tests.web.serving import MINE, PERSON, session_cookie
+from tests.browser.place import Place, a_place
+from tests.web.serving import MINE
 
 pytestmark = [
     pytest.mark.browser,
@@ -44,38 +43,6 @@ class Cluster(FileStore):
         self._turn = asyncio.Event()
 
 
-class Place:
-    """A web tier, the line to it, and a browser at the other end."""
-
-    def __init__(self, elsewhere: Elsewhere, line: Line, context: BrowserContext) -> None:
-        self._elsewhere, self.line, self.context = elsewhere, line, context
-        self.web = elsewhere.web
-        self.run = elsewhere.run
-
-    def open(self, path: str) -> Page:
-        """A page that is connected."""
-        before = len(self.line.streams)
-        page = self.context.new_page()
-        page.goto(self.line.url + path)
-        self.connected(page, before)
-        return page
-
-    def connected(self, page: Page, before: int) -> None:
-        """Wait until there is another event stream than so many."""
-        while len(self.line.streams) <= before:
-            page.wait_for_timeout(20)
-
-    def tell(self, message: str) -> None:
-        """Let the controller report something."""
-        self.run(self.web.report(message=message))
-
-    def away(self, said: str = SAID) -> None:
-        """Let the cluster be away, or be back."""
-        store = self.web.store
-        assert isinstance(store, Cluster)
-        self.run(store.turn(said))
-
-
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Browser]:
     with browser() as started:
@@ -83,17 +50,16 @@ def chrome() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, chrome: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    with ExitStack() as stack:
-        elsewhere = stack.enter_context(serving_elsewhere(tmp_path, make_store=Cluster))
-        line = Line(elsewhere.web.url)
-        serving = line.serve()
-        elsewhere.run(serving.__aenter__())
-        stack.callback(lambda: elsewhere.run(serving.__aexit__(None, None, None)))
-        context = stack.enter_context(chrome.new_context())
-        name, _, value = session_cookie(PERSON).partition("=")
-        context.add_cookies([{"name": name, "value": value, "url": line.url}])
-        yield Place(elsewhere, line, context)
+def place(tmp_path: Path, chrome: Browser) -> Iterator[Place]:
+    with a_place(tmp_path, chrome, make_store=Cluster) as made:
+        yield made
+
+
+def away(place: Place, said: str = SAID) -> None:
+    """Let the cluster be away, or be back."""
+    store = place.web.store
+    assert isinstance(store, Cluster)
+    place.run(store.turn(said))
 
 
 def headline(page: Page, text: str) -> None:
@@ -178,14 +144,14 @@ class TestAway:
         extend, add = page.locator("[data-action=extend]").last, page.get_by_role("button", name="Add")
         expect(slider).to_be_enabled()
         expect(page.locator("#notice")).to_be_hidden()
-        place.away()
+        away(place)
         expect(page.locator("#notice")).to_have_text(SAID)
         for control in (slider, extend, page.get_by_role("button", name="Stop")):
             expect(control).to_be_disabled()
         expect(page.get_by_role("link", name="Open notebook")).to_be_enabled()
         look(page, "away-workspace")
         unavailable = add.count()
-        place.away("")
+        away(place, "")
         expect(page.locator("#notice")).to_be_hidden()
         for control in (slider, extend):
             expect(control).to_be_enabled()
@@ -195,37 +161,37 @@ class TestAway:
         page = place.open("/")
         button = page.get_by_role("button", name="Launch cluster")
         expect(button).to_be_enabled()
-        place.away()
+        away(place)
         expect(page.locator("#notice")).to_have_text(SAID)
         expect(button).to_be_disabled()
         look(page, "away-launch")
-        place.away("")
+        away(place, "")
         expect(button).to_be_enabled()
         expect(page.locator("#notice")).to_be_hidden()
 
     @pytest.mark.parametrize("path", ["/", f"/workspaces/{MINE}"])
     def test_a_page_that_is_opened_meanwhile(self, place: Place, path: str) -> None:
         place.run(place.web.add())
-        place.away()
+        away(place)
         page = place.open(path)
         expect(page.locator("#notice")).to_have_text(SAID)
         look(page, "away-home" if path == "/" else "away-opened")
-        place.away("")
+        away(place, "")
         expect(page.locator("#notice")).to_be_hidden()
 
     def test_it_is_back_before_the_page_is_connected(self, place: Place) -> None:
         place.run(place.web.add())
-        place.away()
+        away(place)
         place.line.fault = lambda request: page_of_a_proxy(503) if request.path.endswith("/events") else None
         page = place.context.new_page()
         page.goto(f"{place.line.url}/workspaces/{MINE}")
         expect(page.locator("#notice")).to_have_text(SAID)
-        place.away("")
+        away(place, "")
         place.line.fault = lambda request: None
         expect(page.locator("#notice")).to_be_hidden()
 
     def test_without_scripts(self, place: Place, chrome: Browser) -> None:
-        place.away()
+        away(place)
         with chrome.new_context(
             java_script_enabled=False, storage_state=place.context.storage_state()
         ) as context:

@@ -1,4 +1,4 @@
-"""The programs of Kubernetes, and Helm, found or built from the Go modules that `modules/` pins.
+"""The programs of Kubernetes, Helm, and dex, found or built from the Go modules that `modules/` pins.
 
 They are looked for in KUBEBUILDER_ASSETS, then in the cache that all checkouts of one person share, where
 each module has a folder of its own, so that another version of one leaves the others alone. What is missing
@@ -34,6 +34,7 @@ PACKAGES = {
     "kwok": {"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
     "coredns": {"coredns": "github.com/coredns/coredns"},
     "helm": {"helm": "helm.sh/helm/v3/cmd/helm"},
+    "dex": {"dex": "."},
 }
 """Which programs come from which module, and from which package of it."""
 SAY_EVERY = 20.0
@@ -69,7 +70,9 @@ def home(module: str) -> Path:
 
 
 def _digest(module: str) -> str:
-    files = sorted(file for kind in ("go.mod", "go.sum") for file in MODULES.glob(f"{module}/{kind}"))
+    files = sorted(
+        file for kind in ("go.mod", "go.sum", "main.go") for file in MODULES.glob(f"{module}/{kind}")
+    )
     return digest(*(file.read_text() for file in files), os.uname().sysname, os.uname().machine)
 
 

@@ -1,6 +1,7 @@
 """Answers over HTTP for every pod of nodes that do not exist, as the programs in them would.
 
     GET  /<name>/api, /health, …_dask/health    a notebook, a scheduler that runs
+    GET  /<name>/api/events/subscribe           a WebSocket, which says nothing
     GET  …/podium/state?since=<version>         the state, held while it is that version
     POST …/podium/drain                         {"workers": [instance, …]}
 
@@ -138,7 +139,7 @@ class FakePods:
         if not place:
             self._places.pop(pod.metadata.namespace, None)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         ip, port = request.transport.get_extra_info("sockname")[:2]
         if "X-Pod" in request.headers:
@@ -150,6 +151,11 @@ class FakePods:
             return web.json_response({})
         if not request.headers.get("Authorization", "").startswith("Bearer "):
             return web.Response(status=401)
+        if request.path.endswith("/api/events/subscribe"):
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            return socket
         program = self._programs.setdefault(pod.metadata.uid, _Program(pod.metadata.uid, self._pause))
         if request.path.endswith("/podium/state"):
             version = await program.version(request.query.get("since", ""))

@@ -137,6 +137,30 @@ async def test_of_two_objects_one_was_there_before_the_other(store):
     assert await store.before(third) == (first, second)
 
 
+async def test_of_two_that_got_an_owner_one_was_first(store):
+    first = await store.create(make_workspace(owner=""))
+    second = await store.create(make_workspace(name=OTHER, owner=""))
+    second = await store.update(replace(second, spec=replace(second.spec, owner="ada")))
+    assert [w.name for w in await store.before(second)] == [first.name], "which has nobody"
+    first = await store.update(replace(first, spec=replace(first.spec, owner="ada")))
+    assert await store.before(first) == (second,)
+    assert await store.before(second) == ()
+    third = await store.create(make_workspace(name="cluster-mmm555"))
+    assert await store.before(third) == (second, first)
+    second = await store.update(scaled(second, 3))
+    assert await store.before(second) == (), "what is done with it later changes nothing"
+
+
+async def test_what_was_written_meanwhile_is_not_deleted_by_who_read_it_before(store):
+    read = await store.create(make_workspace())
+    written = await store.update(scaled(read, 3))
+    with pytest.raises(Conflict):
+        await store.delete(NAME, read.metadata.resource_version)
+    assert await store.get(NAME) == written
+    await store.delete(NAME, written.metadata.resource_version)
+    assert (await store.get(NAME)).deleting
+
+
 async def test_what_is_gone_was_not_there_before(store):
     first = await store.create(make_workspace())
     await store.delete(NAME)

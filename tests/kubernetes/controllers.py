@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
-from aiohttp.client import _RequestContextManager
+from aiohttp.client import _RequestContextManager, _WSRequestContextManager
 from yarl import URL
 
 from hub.backends.kubernetes.backend import KubernetesBackend
 from hub.controller import Controller
-from hub.edges import Edges
+from hub.edges import Edges, House
 from hub.kube.api import Api
 from hub.kube.lease import Lease
 from hub.kube.recorder import Recorder
@@ -93,7 +93,7 @@ class RunningController:
         told, metrics = self._recorder.reported, ControllerMetrics(self.figures)
         Room(self.figures, metrics, self.store, self.queue, self._proxy)
         self.controller = Controller(
-            edges, self.queue, HUB_KEY, profiles=hub.profiles, metrics=metrics, reported=told
+            edges, self.queue, HUB_KEY, metrics=metrics, reported=told, house=House(hub.profiles)
         )
         act: Callable[[], Coroutine[Any, Any, None]] = self.controller.run
         if lease:
@@ -169,10 +169,21 @@ class Rewriting:
         self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
     ) -> _RequestContextManager:
         """As the session's."""
+        here, pod = self._there(url)
+        return self._session.request(method, here, headers={**(headers or {}), **pod}, **options)
+
+    def ws_connect(
+        self, url: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> _WSRequestContextManager:
+        """As the session's."""
+        here, pod = self._there(url)
+        return self._session.ws_connect(here, headers={**(headers or {}), **pod}, **options)
+
+    def _there(self, url: str) -> tuple[URL, dict[str, str]]:
+        """Where a request goes, and what it says of the pod that it is for."""
         target = URL(url)
         if url.startswith(PUBLIC):
             route = self._routes.get(f"/{target.parts[1]}", "http://nobody:0")
             target = URL(route).join(target.relative())
         here = target.with_host("127.0.0.1").with_port(self._port)
-        pod = {"X-Pod": f"{target.host}:{target.port}"}
-        return self._session.request(method, here, headers={**(headers or {}), **pod}, **options)
+        return here, {"X-Pod": f"{target.host}:{target.port}"}

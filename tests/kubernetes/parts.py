@@ -84,7 +84,7 @@ async def running(
     addresses = Addresses(ip=HOST, **ports, **here)
     ground = KubernetesGround(api, hub.release, hub.profiles)
     secrets = Secrets(HUB_KEY, TOKEN, "token-of-the-proxy")
-    setup = Setup(secrets, ground, hub.profiles, addresses, True, figures)
+    setup = Setup(secrets, ground, hub.profiles, addresses, True, figures=figures)
     stop = asyncio.Event()
     task = asyncio.ensure_future(run(setup, stop))
     try:

@@ -240,7 +240,7 @@ class TestWatcher:
 
     @pytest.fixture
     async def watcher(self, tmp_path: Path) -> AsyncIterator[Watcher]:
-        watcher = Watcher(FileStore(tmp_path))
+        watcher = Watcher(FileStore(tmp_path), MemoryRoom())
         running = asyncio.create_task(watcher.run())
         yield watcher
         running.cancel()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.configuration import Secrets
+from hub.web.auth import Mode
 from hub.wiring import Addresses, Setup
 from tests.builders import HUB_KEY
 from tests.test_address import ANY, HTTPS, OWN
@@ -101,24 +102,24 @@ async def test_redirects_lead_to_no_host(public: Web) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guests", "ip", "url", "host", "answered"),
+    ("mode", "ip", "url", "host", "answered"),
     [
-        (False, "127.0.0.1", "", "localhost:8000", True),
-        (False, "127.0.0.1", f"https://{OWN}", OWN, False),  # one person, from the machine it is on
-        (True, "127.0.0.1", "", "localhost:8000", True),
-        (True, "127.0.0.1", "", OWN, False),  # nobody else can reach it, but for a name that leads here
-        (True, "127.0.0.1", f"https://{OWN}", OWN, True),
-        (True, "0.0.0.0", "", OWN, True),
-        (True, "0.0.0.0", f"https://{OWN}", OWN, True),
-        (True, "0.0.0.0", f"https://{OWN}", "localhost", False),
+        ("local", "127.0.0.1", "", "localhost:8000", True),
+        ("local", "127.0.0.1", f"https://{OWN}", OWN, False),  # one person, from the machine it is on
+        ("guest", "127.0.0.1", "", "localhost:8000", True),
+        ("guest", "127.0.0.1", "", OWN, False),  # nobody else can reach it, but for a name that leads here
+        ("guest", "127.0.0.1", f"https://{OWN}", OWN, True),
+        ("guest", "0.0.0.0", "", OWN, True),
+        ("guest", "0.0.0.0", f"https://{OWN}", OWN, True),
+        ("guest", "0.0.0.0", f"https://{OWN}", "localhost", False),
     ],
 )
 def test_who_is_answered_follows_from_the_settings(
-    guests: bool, ip: str, url: str, host: str, answered: bool
+    mode: Mode, ip: str, url: str, host: str, answered: bool
 ) -> None:
     nobody = dict.fromkeys(("port", "web_port", "metrics_port"), 1) | dict.fromkeys(
         ("web", "proxy", "proxy_api", "proxy_service"), ""
     )
     addresses = Addresses(ip=ip, public_url=url, **nobody)
-    setup = Setup(Secrets(HUB_KEY, "", ""), None, {}, addresses, guests)
+    setup = Setup(Secrets(HUB_KEY, "", ""), None, {}, addresses, mode)
     assert setup.address.host_allowed(host) is answered
