@@ -27,11 +27,10 @@ from msgspec import Meta
 from tornado.httputil import HTTPServerRequest
 
 from hub.errors import BadInput, ConfigurationError, Forbidden, Unavailable
-from hub.settings import Word
 from hub.web.auth import Mode, Person, Plain, Role, bears
-from hub.web.class_sign_in import HALF_A_DAY, Sessions
+from hub.web.class_sign_in import HALF_A_DAY, OPERATOR, Sessions, operator_by_code
 from hub.web.codes import display_name
-from hub.wire import Wire, convert
+from hub.wire import END, Wire, convert
 
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -44,12 +43,17 @@ AWAY = "The sign-in service does not answer now."
 AGAIN = "Try again from the sign-in page."
 
 
+SESSIONS = Sessions(("oidc-", OPERATOR))
+
+
 class OidcSettings(Wire, frozen=True, kw_only=True, rename=None):
     """Where people sign in, and what their groups mean here."""
 
-    issuer: Annotated[str, Meta(pattern=r"^https?://[^\s?#]+\Z", max_length=500)]
-    client_id: Text
-    scopes: Annotated[tuple[Word | Text, ...], Meta(max_length=32)] = ("openid", "profile", "email", "groups")
+    issuer: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?" + END, max_length=500)] = ""
+    """Its address, exactly as the provider says it."""
+    client_id: Annotated[str, Meta(max_length=500)] = ""
+    """What the provider calls this hub."""
+    scopes: Annotated[tuple[Text, ...], Meta(max_length=32)] = ("openid", "profile", "email", "groups")
     name_claim: Text = "name"
     groups_claim: Text = "groups"
     instructors: tuple[Text, ...] = ()
@@ -66,9 +70,15 @@ class OidcSettings(Wire, frozen=True, kw_only=True, rename=None):
 def read_oidc(configured: Mapping[str, object]) -> OidcSettings:
     """Check the setting `oidc`. Raises ConfigurationError, naming what does not fit."""
     try:
-        return convert(dict(configured), OidcSettings, "Podium.oidc")
+        settings = convert(dict(configured), OidcSettings, "Podium.oidc")
     except BadInput as error:
         raise ConfigurationError(error.message, "See: podium --help-all") from None
+    for name in ("issuer", "client_id"):
+        if not getattr(settings, name):
+            raise ConfigurationError(
+                f"Podium.oidc, {name}: is missing.", "With sign_in = oidc it has to be set."
+            )
+    return settings
 
 
 @dataclass(frozen=True)
@@ -93,15 +103,19 @@ class OidcSignIn(Plain):
 
     def by_token(self, request: HTTPServerRequest) -> Person | None:
         """The operator, if the request carries the API token."""
-        return Person("operator", role="operator") if bears(request, self.token) else None
+        return Person(OPERATOR, role="operator") if bears(request, self.token) else None
+
+    def by_code(self, code: str) -> Person | None:
+        """The operator, if the code is one that only the hub's own machine can know."""
+        return operator_by_code(self.hub_key, code)
 
     def by_session(self, value: bytes | None) -> Person | None:
         """Whom a session cookie is of, whose signature was checked."""
-        return Sessions(("oidc-",)).read(value)
+        return SESSIONS.read(value)
 
     def session(self, person: Person) -> str:
         """A session that no other one is the same as."""
-        return Sessions(("oidc-",)).write(person)
+        return SESSIONS.write(person)
 
     async def begin(self, session: aiohttp.ClientSession, back: str, state: str) -> str:
         """The address at the provider where somebody signs in.

@@ -2,8 +2,8 @@
 
 `/cluster-x_dask/…` goes to a cluster's dashboard, `/cluster-x_9000/…` to port 9000 beside the notebook.
 HTTP and WebSockets pass the same check. What a dashboard shows is in its owner's hands, so an instructor's
-browser gets it in a sandbox, where it has neither their session nor a way to use it. Cookies of the hub
-never reach what is relayed to. Nothing here may know more of a framework than `clusters/` says.
+browser gets it confined to itself: it can make no use of their session. Cookies of the hub never reach what
+is relayed to. Nothing here may know more of a framework than `clusters/` says.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from hub.model import NAME, Workspace
 from hub.settings import FRAMEWORKS
 from hub.web.auth import SESSION_COOKIE, XSRF_COOKIE
 from hub.web.base import SAFE
+from hub.web.confinement import confinement, stays
 from hub.web.pages import PageHandler
 
 HOP_BY_HOP = frozenset(
@@ -41,15 +42,13 @@ HOP_BY_HOP = frozenset(
 )
 """Source: RFC 9110, section 7.6.1."""
 NOT_SENT = HOP_BY_HOP | {"host", "content-length", "authorization", "cookie", REQUEST_HEADER.lower()}
-NOT_RETURNED = HOP_BY_HOP | {"content-length", "set-cookie", "server", "date", REQUEST_HEADER.lower()}
+NOT_RETURNED = HOP_BY_HOP | {
+    *("content-length", "set-cookie", "server", "date", REQUEST_HEADER.lower()),
+    *("service-worker-allowed", "clear-site-data"),  # which would reach beyond its own path
+}
 AS_SENT = ("Accept-Encoding", "Accept", "User-Agent", "Content-Type")
 """What the browser decides, or leaves out: bodies are passed on as they are, compressed or not."""
-VIEW_COOKIE = "podium-view"
-"""Opens one dashboard to what is in the sandbox, which has no other cookie."""
-VIEW_DAYS = 0.5
-SANDBOX = "sandbox allow-scripts allow-forms"
-"""Source: Content Security Policy Level 3, section 6.3.2."""
-OWN_COOKIES = (SESSION_COOKIE, XSRF_COOKIE, VIEW_COOKIE, notebook.COOKIE)
+OWN_COOKIES = (SESSION_COOKIE, XSRF_COOKIE, notebook.COOKIE)
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=300)
 GOING_AWAY = 1001
 """Source: RFC 6455, section 7.4.1."""
@@ -78,7 +77,7 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
     _pump: asyncio.Task[None] | None = None
     _task: asyncio.Task[Any] | None = None
     _told: contextlib.ExitStack | None = None
-    _sandboxed = False
+    _confined = False
     limited = False
     audited = False
 
@@ -91,23 +90,6 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
 
     def check_xsrf_cookie(self) -> None:
         """The Origin check of `check_sender` stands for it: a relayed program has no XSRF token of ours."""
-
-    def admit(self) -> None:
-        if self.current_user is not None or not self._has_view:
-            super().admit()
-
-    def check_sender(self) -> None:
-        # What is in the sandbox is of no origin; it may look, as its cookie says.
-        if self.request.headers.get("Origin") == "null" and self.request.method == "GET" and self._has_view:
-            del self.request.headers["Origin"]
-        super().check_sender()
-
-    @property
-    def _has_view(self) -> bool:
-        """Whether the request comes from a sandbox in which this dashboard was opened."""
-        name, suffix = self.path_args[:2]
-        view = self.get_signed_cookie(VIEW_COOKIE, max_age_days=VIEW_DAYS)
-        return self.request.method in SAFE and view == f"{name}_{suffix}".encode()
 
     async def get(self, name: str, suffix: str, slash: str | None) -> None:
         if slash is None:
@@ -131,7 +113,7 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
         prefix = f"/{name}_{suffix}"
         if suffix.isdigit():
             return self._port(await self.own_workspace(name), int(suffix), prefix)
-        workspace = await self._watched(name, suffix)
+        workspace = await self._watched(name)
         for framework in FRAMEWORKS:
             if framework == suffix and framework in workspace.spec.clusters:
                 endpoint = workspace.status.endpoints.get(framework)
@@ -144,34 +126,21 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
                 return Target(endpoint if strip else endpoint + prefix, prefix, headers)
         raise NotFound(f"There is no {suffix} cluster in {name}.", "Add it on the workspace's page.")
 
-    async def _watched(self, name: str, suffix: str) -> Workspace:
-        """The workspace of a dashboard, which is shown in a sandbox unless it is one's own."""
-        if self.current_user is None:  # it has the cookie of the sandbox
-            self._sandboxed = True
-            seen = await self.site.store.get(name)
-            if seen is None:
-                raise NotFound(f"There is no workspace {name}.", "It may have ended.")
-            return seen
+    async def _watched(self, name: str) -> Workspace:
+        """The workspace of a dashboard, which is confined where it is somebody else's."""
         workspace, person = await self.workspace(name), self.person
-        if workspace.spec.owner == person.name:
-            return workspace
-        if self.request.method not in SAFE:
-            raise Forbidden("A dashboard of somebody else is to look at.", "Its owner can change it.")
-        if not self.site.address.secure and not self.site.address.local:
-            raise Forbidden(
-                "Dashboards of others open over https only.", "Set public_url to an https address."
-            )
-        self._sandboxed = True
-        audit.note("open a dashboard", "done", who=person.name, role=person.role, whom=self.whose, what=name)
-        self.set_signed_cookie(
-            VIEW_COOKIE,
-            f"{name}_{suffix}",
-            expires_days=None,
-            httponly=True,
-            samesite="None",
-            path=f"/{name}_{suffix}/",
-            secure=True,
-        )
+        if workspace.spec.owner != person.name:
+            if self.request.method not in SAFE:
+                raise Forbidden("A dashboard of somebody else is to look at.", "Its owner can change it.")
+            self._confined = True
+            if self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
+                audit.note(
+                    *("open a dashboard", "done"),
+                    who=person.name,
+                    role=person.role,
+                    whom=self.whose,
+                    what=self.request.path,
+                )
         return workspace
 
     def _port(self, workspace: Workspace, port: int, prefix: str) -> Target:
@@ -202,8 +171,8 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
             ) as response:
                 self.set_status(response.status, response.reason)
                 self._return_headers(response, target)
-                if self._sandboxed:
-                    self.add_header("Content-Security-Policy", SANDBOX)
+                if self._confined:
+                    self._confine(target)
                 async for chunk in response.content.iter_any():
                     self.write(chunk)
                     await self.flush()
@@ -244,6 +213,15 @@ class RelayHandler(tornado.websocket.WebSocketHandler, PageHandler):
                     a for a in attributes if a.partition("=")[0].strip().lower() not in ("path", "domain")
                 ]
                 self.add_header("Set-Cookie", ";".join([pair, *kept, f" Path={target.prefix}/"]))
+
+    def _confine(self, target: Target) -> None:
+        """Let what is shown reach itself and nothing else of the hub in the name of whoever looks at it."""
+        self.add_header("Content-Security-Policy", confinement(self.request.host, target.prefix))
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
+        location = self._headers.get("Location")
+        if location is not None and not stays(location, self.request.path, target.prefix):
+            self.clear()
+            raise Forbidden("This dashboard leads elsewhere.", "Its owner can open it.")
 
     def _sent(self, target: Target) -> dict[str, str]:
         dropped = NOT_SENT | named_by_connection(self.request.headers)

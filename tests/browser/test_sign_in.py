@@ -1,4 +1,4 @@
-"""Getting in and out, in a real browser: by link and name, by password, at a real provider; and in every tab."""
+"""Getting in and out, in a real browser: by link and name, by password, at a provider; and in every tab."""
 
 from __future__ import annotations
 

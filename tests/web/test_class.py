@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -9,11 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import tornado.web
 
 from hub.room import Ended, RoomStatus
 from hub.store.base import amend, amend_status
-from hub.web.auth import Person
+from hub.web.auth import Person, derive
+from hub.web.base import PACE
 from hub.web.class_sign_in import ClassSignIn
+from hub.web.confinement import confinement
 from hub.web.sign_in import WRONG
 from hub.wire import replace
 from tests.builders import HUB_KEY
@@ -23,6 +27,7 @@ PASSWORD = "correct horse battery"
 WAY = ClassSignIn(TOKEN, COOKIE_SECRET, HUB_KEY, PASSWORD)
 CODE = WAY.invitation(0).code
 SECRET = WAY.invitation(0).secret
+LAUNCH = {"spec": {"profile": "notebook"}}
 
 
 @pytest.fixture
@@ -47,9 +52,7 @@ def cookies(answer: Answer) -> dict[str, str]:
 async def who(web: Web, answer: Answer) -> str:
     """The identity of somebody who was let in: the owner of what they launch."""
     sent = cookies(answer)
-    made = await web.ask(
-        "POST", "/api/workspaces", "nobody", headers=sent, json={"spec": {"profile": "notebook"}}
-    )
+    made = await web.ask("POST", "/api/workspaces", "nobody", headers=sent, json=LAUNCH)
     assert made.status in (200, 201)
     return str(made.json["spec"]["owner"])
 
@@ -247,6 +250,110 @@ class TestInstructor:
             assert (await course.ask("GET", f"/workspaces/{MINE}", "nobody", headers=sent)).status == status
             assert (await course.ask("GET", f"/workspaces/{MINE}/open", "nobody", headers=sent)).status == 404
             assert (await course.ask("GET", f"/{MINE}_9000/", "nobody", headers=sent)).status == 404
+
+
+class TestOperator:
+    async def test_opens_pages_from_the_hubs_own_machine(self, course: Web) -> None:
+        answer = await send(course, "/sign-in", code=derive(HUB_KEY, "sign-in")[:16], next="/room")
+        assert (answer.status, answer.location) == (303, "/room")
+        assert (await course.ask("GET", "/metrics", "nobody", headers=cookies(answer))).status == 200
+
+    @pytest.mark.parametrize("code", ["", CODE, SECRET, PASSWORD, derive(HUB_KEY, "sign-in")[:15]])
+    async def test_is_nobody_with_another_code(self, course: Web, code: str) -> None:
+        answer = await send(course, "/sign-in", code=code)
+        assert answer.status == 401
+        assert answer.cookie("podium-session") is None
+
+
+class TestDashboardsOfOthers:
+    """What an attendee's program answers, an instructor's browser must not be used by."""
+
+    @pytest.fixture
+    async def teacher(self, course: Web) -> dict[str, str]:
+        """What an instructor sends, where somebody else has a workspace."""
+        await course.add(owner="class-1", spec={"display_name": "Ada"}, clusters={"ipyparallel": None})
+        return cookies(await send(course, "/sign-in/instructor", password=PASSWORD, name="Grace"))
+
+    async def look(self, web: Web, path: str, teacher: dict[str, str], method: str = "GET") -> Answer:
+        return await web.ask(method, f"/{MINE}_ipyparallel/{path}", "nobody", headers=teacher)
+
+    async def test_are_confined_to_themselves(self, course: Web, teacher: dict[str, str]) -> None:
+        for path in ("", "teapot", "packed", "nothing"):
+            answer = await self.look(course, path, teacher)
+            policies = answer.headers.getall("Content-Security-Policy")
+            assert confinement(f"127.0.0.1:{course.port}", f"/{MINE}_ipyparallel") in policies
+            assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+    async def test_of_ones_own_are_not(self, course: Web) -> None:
+        joined = cookies(await send(course, "/join", code=CODE, name="Ada"))
+        made = await course.ask("POST", "/api/workspaces", "nobody", headers=joined, json=LAUNCH)
+        owner = made.json["spec"]["owner"]
+        await course.add(owner=owner, clusters={"ipyparallel": None})
+        answer = await self.look(course, "", joined)
+        assert answer.status == 200
+        assert "Content-Security-Policy" not in answer.headers
+
+    @pytest.mark.parametrize("to", ["/api/room", "../api/room", "..%2fapi", "%252e%252e/api/room"])
+    async def test_lead_nowhere_else(self, course: Web, teacher: dict[str, str], to: str) -> None:
+        answer = await self.look(course, f"redirect?to={to}", teacher)
+        location = answer.headers.get("Location", f"/{MINE}_ipyparallel/")
+        assert location.startswith((f"/{MINE}_ipyparallel/", "status"))
+        assert ".." not in location
+        assert "%2e" not in location.lower()
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+    async def test_are_to_look_at(self, course: Web, teacher: dict[str, str], method: str) -> None:
+        answer = await self.look(course, "kill", teacher, method)
+        assert answer.status == 403
+        assert course.upstream.seen == []
+
+    async def test_are_opened_with_a_line_that_says_so(
+        self, course: Web, teacher: dict[str, str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "podium.audit")
+        await self.look(course, "", {**teacher, "Sec-Fetch-Mode": "navigate"})
+        await self.look(course, "", {**teacher, "Sec-Fetch-Mode": "no-cors"})
+        (line,) = [vars(record) for record in caplog.records if record.name == "podium.audit"]
+        assert (line["role"], line["did"], line["whom"]) == ("instructor", "open a dashboard", "class-1")
+
+
+class TestPace:
+    async def test_a_thousand_clicks_of_one_person_are_one_workspace(self, course: Web) -> None:
+        joined = cookies(await send(course, "/join", code=CODE, name="Ada"))
+        asked = [
+            course.ask("POST", "/api/workspaces", "nobody", headers=joined, json=LAUNCH) for _ in range(300)
+        ]
+        answers = await asyncio.gather(*asked)
+        statuses = [answer.status for answer in answers]
+        assert statuses.count(201) == 1
+        assert PACE["attendee"].burst <= len(statuses) - statuses.count(429) < 100
+        refused = next(answer for answer in answers if answer.status == 429)
+        assert int(refused.headers["Retry-After"]) > 0
+        assert refused.message == "That was too much at once."
+        assert len(await course.everything()) == 1
+
+    async def test_nobody_waits_for_anybody_else(self, course: Web) -> None:
+        ada, bob = [cookies(await send(course, "/join", code=CODE, name=name)) for name in ("Ada", "Bob")]
+        limit = course.site.limits["attendee"]
+        while not limit.wait((await self.me(course, ada)), asyncio.get_running_loop().time()):
+            limit.take(await self.me(course, ada), asyncio.get_running_loop().time())
+        for sent, status in ((ada, 429), (bob, 201)):
+            asked = await course.ask("POST", "/api/workspaces", "nobody", headers=sent, json=LAUNCH)
+            assert asked.status == status
+
+    async def me(self, web: Web, sent: dict[str, str]) -> str:
+        """The identity in a session."""
+        value = tornado.web.decode_signed_value(
+            COOKIE_SECRET, "podium-session", sent["Cookie"].partition("=")[2].partition(";")[0].strip('"')
+        )
+        person = WAY.by_session(value)
+        assert person
+        return person.name
+
+    async def test_to_look_is_never_too_much(self, course: Web) -> None:
+        joined = cookies(await send(course, "/join", code=CODE, name="Ada"))
+        asked = [course.ask("GET", "/api/workspaces", "nobody", headers=joined) for _ in range(200)]
+        assert {answer.status for answer in await asyncio.gather(*asked)} == {200}
 
 
 class TestSession:
