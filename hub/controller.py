@@ -7,6 +7,7 @@ backend and the proxy. Decisions are in the pure modules; nothing here may judge
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -92,7 +93,7 @@ class Controller:
         self._hears = reported
         self._usher = Usher(queue, house.rules, now)
         self._endings = Endings(edges.store, house.room, house.archives, hub_key, queue.add, now)
-        self._stock = Stock(edges.store, house, self._usher, now)
+        self._stock = Stock(edges.store, house, self._usher, hub_key, now)
         self._looking: dict[str, float] = {}
 
     def works(self) -> bool:
@@ -113,7 +114,7 @@ class Controller:
             workspace = objects.get(name)
             self._queue.add(name, behind=workspace is not None and workspace.status.phase == "Queued")
         self._looked_at("", well=True)
-        with self._metrics.act():
+        with self._metrics.act(), contextlib.closing(self._usher):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_store())
                 tasks.create_task(self._follow_backend())

@@ -100,6 +100,18 @@ class WebMetrics:
             buckets=ANSWER,
             registry=registry,
         )
+        self._clicks = Counter(
+            "podium_clicks_total",
+            "Launches that were asked for: claimed of the pool, launched, or found where there was one.",
+            ["answer"],
+            registry=registry,
+        )
+        for answer in ("claimed", "launched", "found"):
+            self._clicks.labels(answer)
+
+    def clicked(self, answer: str) -> None:
+        """Count a launch that was asked for."""
+        self._clicks.labels(answer).inc()
 
     def answered(self, method: str, status: int, handler: str, seconds: float | None) -> None:
         """Count an answer.
@@ -230,6 +242,7 @@ class Room:
         ready = GaugeMetricFamily("podium_workers_ready", "Workers that are ready.", labels=["framework"])
         queued = GaugeMetricFamily("podium_queue_length", "Workspaces that wait for their turn.")
         depth = GaugeMetricFamily("podium_workqueue_depth", "Workspaces that want a look.")
+        pool = GaugeMetricFamily("podium_pool_members", "Workspaces that nobody owns yet.", labels=["state"])
         wanted = GaugeMetricFamily("podium_routes_desired", "Routes that each proxy should have.")
         present = GaugeMetricFamily("podium_routes_present", "Routes that a proxy has.", labels=["proxy"])
         if self._metrics.acting:
@@ -240,9 +253,13 @@ class Room:
                 clusters = [w.status.clusters[name] for w in self._workspaces if name in w.status.clusters]
                 desired.add_metric([name], sum(cluster.workers for cluster in clusters))
                 ready.add_metric([name], sum(cluster.ready for cluster in clusters))
-            queued.add_metric([], phases["Queued"])
+            waiting = (w for w in self._workspaces if w.status.phase == "Queued" and not w.pooled)
+            queued.add_metric([], sum(1 for _ in waiting))
+            members = [w.status.phase == "Ready" for w in self._workspaces if w.pooled and not w.deleting]
+            pool.add_metric(["ready"], sum(members))
+            pool.add_metric(["starting"], len(members) - sum(members))
             depth.add_metric([], len(self._queue))
             wanted.add_metric([], len(self._routes.wanted))
             for address, routes in self._routes.present.items():
                 present.add_metric([address.partition("//")[2]], routes)
-        yield from (workspaces, desired, ready, queued, depth, wanted, present)
+        yield from (workspaces, desired, ready, queued, pool, depth, wanted, present)

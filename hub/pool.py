@@ -141,6 +141,24 @@ def claimed(found: Workspace, wanted: Workspace) -> Workspace:
     return replace(found, spec=spec)
 
 
+def twice(workspaces: Iterable[Workspace]) -> dict[str, list[Workspace]]:
+    """Whoever has more than one workspace, and those they have; what failed or ends does not count.
+
+    It is a matter of moments, unless whoever served one of their clicks was killed in the middle of it.
+    """
+    first: dict[str, Workspace] = {}
+    found: dict[str, list[Workspace]] = {}
+    for workspace in workspaces:
+        owner = workspace.spec.owner
+        if not owner or workspace.deleting or workspace.status.phase == "Failed":
+            continue
+        if owner in first:
+            found.setdefault(owner, [first[owner]]).append(workspace)
+        else:
+            first[owner] = workspace
+    return found
+
+
 @dataclass(frozen=True)
 class Setback:
     """What went wrong with a pool lately.
@@ -213,7 +231,7 @@ def plan(
         tries = any(m.status.phase != "Ready" for m in good)
         missing = 0 if now < setback.until or tries else min(1, missing)
     ready = sum(m.status.phase == "Ready" for m in good[:wanted])
-    told = setback.why or next((m.status.message for m in good if _troubled(m)), "")
+    told = setback.why or next(filter(None, map(_trouble, good)), "")
     if not told and wanted > len(good) and room <= 0:
         told = "People come first: it fills as soon as there is room."
     starting = min(wanted, len(good)) - ready
@@ -250,8 +268,12 @@ def _after(setback: Setback, good: Sequence[Workspace], bad: dict[str, str], now
     return setback
 
 
-def _troubled(workspace: Workspace) -> bool:
-    return workspace.status.phase == "Starting" and workspace.status.reason not in STEPS
+def _trouble(workspace: Workspace) -> str:
+    """What a member waits for that it should not have to, in a sentence; empty for nothing."""
+    status = workspace.status
+    if status.phase == "Starting" and status.reason not in STEPS:
+        return status.message
+    return next((told.message for told in status.clusters.values() if told.pending and told.message), "")
 
 
 def _worth(workspace: Workspace) -> tuple[bool, bool, str]:

@@ -24,6 +24,8 @@ BUSY = 5.0
 """Seconds after a click in which the pool holds back."""
 SOON = 15.0
 """Seconds that an end takes, about."""
+FAR = timedelta(hours=1)
+"""How far ahead an end by time says something: most people leave before theirs."""
 RECENT = timedelta(minutes=30)
 """How far back people who left tell how soon others will."""
 LAST = 32
@@ -254,7 +256,7 @@ class _Crowd:
         ends = sorted([*self._ends, *(self._now + timedelta(seconds=SOON) for _ in self._idle)])
         places = {}
         for turn, (workspace, _) in enumerate(stuck):
-            times = ends[turn : turn + 1]
+            times = [end for end in ends[turn : turn + 1] if end - self._now < FAR]
             if pace.leaving:
                 times.append(self._now + timedelta(seconds=(turn + 1) / pace.leaving))
             eta = max(self._now, min(times)) + timedelta(seconds=pace.launch or 0) if times else None

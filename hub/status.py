@@ -155,10 +155,11 @@ def _failure(
 
 
 def _began(workspace: Workspace, now: datetime) -> datetime:
-    """When a launch began; how long it waited in line before does not count."""
-    waited = workspace.status.queue is not None
-    entries = [entry.at for entry in workspace.status.history if entry.phase != "Queued"]
-    return next(iter(entries), now if waited else workspace.metadata.creation_timestamp or now)
+    """When a launch began, by the controller's clock alone: that of who made the object may be another.
+
+    How long it waited in line, or for a controller, does not count.
+    """
+    return next((entry.at for entry in workspace.status.history if entry.phase != "Queued"), now)
 
 
 def _cluster(

@@ -28,6 +28,8 @@ log = logging.getLogger("podium.pool")
 
 STEP = 0.5
 """Seconds between two steps."""
+GRACE = 5.0
+"""Seconds in which a click that was overtaken gives back what it got."""
 TELL = 1.0
 """Seconds between two words to the room, which everybody who watches it hears."""
 
@@ -39,13 +41,18 @@ class Stock:
         store: where members are made.
         house: what is wanted, and where instructors are told.
         usher: knows all workspaces, and how many more may begin.
+        hub_key: the secret that the names of people's workspaces are derived from.
         now: the clock.
     """
 
-    def __init__(self, store: Store, house: House, usher: Usher, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, house: House, usher: Usher, hub_key: bytes, now: Callable[[], datetime]
+    ) -> None:
         self._store, self._house, self._usher = store, house, usher
+        self._hub_key = hub_key
         self._now = now
         self._setbacks: dict[str, Setback] = {}
+        self._twice: dict[str, float] = {}
         self._told = 0.0
 
     async def run(self) -> None:
@@ -53,10 +60,13 @@ class Stock:
         while True:
             try:
                 await self.step()
+                await self.part()
             except (Conflict, NotFound) as error:
                 log.debug("somebody was faster: %s", error)
             except (PodiumError, aiohttp.ClientError, OSError, TimeoutError) as error:
                 log.warning("the pools are looked after again in a moment: %r", error)
+            except Exception:
+                log.exception("the pools could not be looked after; trying again in a moment")
             await asyncio.sleep(STEP)
 
     async def follow(self) -> None:
@@ -93,6 +103,20 @@ class Stock:
                 make.append(made)
         await self._do(make, list(remove.values()))
         await self._tell(told)
+
+    async def part(self) -> None:
+        """End what somebody got beside the workspace that they had, if nobody else does."""
+        twice, time = pool.twice(self._usher.workspaces.values()), asyncio.get_running_loop().time()
+        self._twice = {owner: self._twice.get(owner, time) for owner in twice}
+        for owner in [owner for owner, since in self._twice.items() if time - since >= GRACE]:
+            ours = admission.names(self._hub_key, owner)
+            for workspace in twice[owner]:
+                # What somebody wrote by hand may be as many as they like.
+                if workspace.name not in ours and workspace.spec.claimed_at is None:
+                    continue
+                if any(one in twice[owner] for one in await self._store.before(workspace)):
+                    log.warning("%s: ending it, for its owner had another one before", workspace.name)
+                    await self._store.delete(workspace.name, workspace.metadata.resource_version)
 
     async def _do(self, make: list[Workspace], remove: list[Workspace]) -> None:
         # Somebody who claimed it meanwhile changed it, and keeps it.

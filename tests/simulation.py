@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from hub import pool
+from hub.archives.base import Archives
 from hub.clusters import CLUSTERS
 from hub.clusters.base import ClusterState, WorkerState
 from hub.controller import Controller
@@ -70,6 +71,7 @@ class Simulation:
         self.room = MemoryRoom()
         self.profiles = dict(PROFILES)
         self.image = "workspace:1"
+        self.archives: Archives | None = None
         self.clicks = Clicks()
         self.objects: dict[str, Workspace] = {}
         self.routes: dict[str, str] = {}
@@ -111,7 +113,7 @@ class Simulation:
         edges = Edges(store, backend, proxy, probe)
         self.figures = Figures()
         metrics = ControllerMetrics(self.figures)
-        house = House(self.profiles, self.marks, self.rules, room)
+        house = House(self.profiles, self.marks, self.rules, room, self.archives)
         self.controller = Controller(edges, self.queue, HUB_KEY, self.now, metrics=metrics, house=house)
         self._hub = asyncio.create_task(self._run())
 

@@ -59,7 +59,7 @@ class Store(Protocol):
         """
 
     async def before(self, workspace: Workspace) -> tuple[Workspace, ...]:
-        """What had its owner when an object got its own, by `create` or `update` just now; oldest first.
+        """What the owner of an object had when they got it, by `create` or `update`; the oldest first.
 
         Of two objects, however close together and by whomever they were made or claimed, one is before the
         other.

@@ -33,10 +33,10 @@ class Owners:
         return self._known.get(workspace.metadata.uid, (None, 0))[0] == workspace.spec.owner
 
     def before(self, workspace: Workspace, others: Iterable[Workspace]) -> tuple[Workspace, ...]:
-        """Those that had their owners when an object got its own, oldest first."""
-        latest = self._since(workspace)
-        found = [(self._since(w), w.name, w) for w in others if w.name != workspace.name and self.knows(w)]
-        return tuple(w for since, _, w in sorted(found, key=lambda one: one[:2]) if since <= latest)
+        """Those of the same owner that were theirs when they got this one, the oldest first."""
+        owner, latest = workspace.spec.owner, self._since(workspace)
+        theirs = [w for w in others if w.spec.owner == owner and w.name != workspace.name and self.knows(w)]
+        return tuple(w for w in sorted(theirs, key=self._since) if self._since(w) <= latest)
 
     def _since(self, workspace: Workspace) -> int:
         if self.knows(workspace):

@@ -17,6 +17,7 @@ class Clicks:
     def __init__(self) -> None:
         self.taken: set[str] = set()
         """Names of members of the pool that are being claimed."""
+        self._freed = asyncio.Event()
         self._turns: dict[str, asyncio.Lock] = {}
         self._count: Counter[str] = Counter()
 
@@ -41,3 +42,9 @@ class Clicks:
             yield
         finally:
             self.taken.discard(name)
+            self._freed.set()
+            self._freed = asyncio.Event()
+
+    async def claim_over(self) -> None:
+        """Wait until the next claim is over, in whatever way."""
+        await self._freed.wait()

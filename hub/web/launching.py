@@ -20,7 +20,7 @@ from hub.web.base import BaseHandler
 from hub.web.clicks import Clicks
 from hub.wire import replace
 
-MOST_CLAIMS = 10
+MOST_CLAIMS = 30
 """How often others may be faster until a workspace is started instead."""
 
 
@@ -32,7 +32,9 @@ async def launch(handler: BaseHandler, body: object) -> tuple[Workspace, bool]:
     """
     site = handler.site
     launcher = Launcher(site.store, site.profiles, site.marks, site.hub_key, site.clicks)
-    return await launcher.launch(handler.person, body, handler.now())
+    workspace, new = await launcher.launch(handler.person, body, handler.now())
+    site.metrics.clicked("found" if not new else "claimed" if workspace.spec.claimed_at else "launched")
+    return workspace, new
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Launcher:
                 everybodys = await self.store.list()
                 for workspace in _live(everybodys, person):
                     if workspace.status.phase != "Failed":
-                        return workspace, False
+                        return await self._first(workspace, person), False
                     await self._end(workspace)
                 tries += 1
                 try:
@@ -80,11 +82,16 @@ class Launcher:
                 except Conflict:
                     continue  # another click was faster, be it this person's or somebody else's
                 # Two clicks of one person in different processes may have found different things free.
-                rivals = _live(await self.store.before(made), person)
-                if not any(workspace.status.phase != "Failed" for workspace in rivals):
+                first = await self._first(made, person)
+                if first.name == made.name:
                     return made, True
                 await self._end(made)
-                return next(w for w in rivals if w.status.phase != "Failed"), False
+                return first, False
+
+    async def _first(self, workspace: Workspace, person: Person) -> Workspace:
+        """Of what a person has, what they had first; what they got beside it is about to be taken back."""
+        before = _live(await self.store.before(workspace), person)
+        return next((one for one in before if one.status.phase != "Failed"), workspace)
 
     async def _claim(self, workspaces: Iterable[Workspace], wanted: Workspace) -> Workspace | None:
         """Make a member of the pool the person's own; None when there is none.
@@ -94,8 +101,11 @@ class Launcher:
         """
         members = pool.choice(workspaces, self.marks.get(wanted.spec.profile, ""), wanted)
         member = next((member for member in members if member.name not in self.clicks.taken), None)
-        if member is None:
+        if member is None and not members:
             return None
+        if member is None:
+            await self.clicks.claim_over()  # it may have been in vain
+            raise Conflict("Others are claiming what there is.")
         with self.clicks.taking(member.name):
             try:
                 return await self.store.update(pool.claimed(member, wanted))
