@@ -167,7 +167,8 @@ def change(workspace: Workspace, patch: object, now: datetime, *, instructs: boo
     asked = _asked(patch, BY_INSTRUCTORS if instructs else CHANGEABLE)
     if workspace.deleting:
         raise Conflict("The workspace is being stopped.", "Launch a new one.")
-    if workspace.status.phase == "Failed" and not asked.keys() <= QUIET:
+    quiet = bool(asked) and asked.keys() <= QUIET
+    if workspace.status.phase == "Failed" and not quiet:
         raise Conflict("The launch of this workspace failed.", "Dismiss it and launch again.")
     present, old = plain_object(workspace.spec), workspace.spec
     merged = merge_patch({name: present[name] for name in BY_INSTRUCTORS}, asked)
@@ -185,7 +186,7 @@ def change(workspace: Workspace, patch: object, now: datetime, *, instructs: boo
         help_wanted=changes.help_wanted and (old.help_wanted or now),
         restarted_at=now if restarted else old.restarted_at,
         queued_at=_place(changes.queued_at, old, now),
-        touched=old.touched if instructs and asked.keys() <= QUIET else now,
+        touched=old.touched if instructs and quiet else now,
     )
     check(spec)
     return replace(workspace, spec=spec)

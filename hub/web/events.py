@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 
-from hub.model import Workspace
+from hub.model import PREFLIGHT, Workspace
 from hub.room import Message, Room
 from hub.store.base import Event, RoomStore, Store
 
@@ -81,6 +81,11 @@ Queue = asyncio.Queue[Event | None]
 """Of one item: the newest state, or None to look for a notice."""
 
 
+def seated(workspace: Workspace) -> bool:
+    """Whether it is somebody's in the room: neither one of a pool, nor one that a preflight tries."""
+    return bool(workspace.spec.owner) and PREFLIGHT not in workspace.metadata.labels
+
+
 class Watcher:
     """The last state of every workspace and of the room, and a way to wait for the next.
 
@@ -124,7 +129,7 @@ class Watcher:
             if queue.full():
                 queue.get_nowait()  # a slow browser gets the newest state, not all of them
             queue.put_nowait(event)
-        if event.workspace.spec.owner or event.gone:
+        if seated(event.workspace) or event.gone:
             for onlooker in self._onlookers:
                 onlooker.pending[event.workspace.name] = event
                 onlooker.woken.set()
@@ -189,7 +194,7 @@ class Watcher:
         noticed: str | None = None
         known: Room | None = None
         with self._looking_on() as onlooker:
-            yield Roll(tuple(w for w in await self._store.list() if w.spec.owner))
+            yield Roll(tuple(w for w in await self._store.list() if seated(w)))
             while True:
                 if self._store.away != noticed:
                     noticed = self._store.away

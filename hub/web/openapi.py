@@ -13,6 +13,8 @@ import msgspec
 from hub.admission import Changes, Launch
 from hub.model import NAME, Workspace
 from hub.profiles import Profile
+from hub.room import Room
+from hub.room_admission import RoomPatch
 from hub.wire import Wire
 
 
@@ -48,11 +50,26 @@ class ProfileList(Wire, frozen=True, kw_only=True):
     items: list[MenuItem]
 
 
-TYPES = {kind.__name__: kind for kind in (Workspace, WorkspaceList, ProfileList, Launch, Changes, ErrorBody)}
+class InvitationShown(Wire, frozen=True, kw_only=True):
+    """What lets newcomers in: a code to type, and what goes after the # of the link to /join."""
+
+    code: str
+    secret: str
+
+
+class RoomShown(Wire, frozen=True, kw_only=True):
+    """The room, and its invitation where people need one to come in."""
+
+    room: Room
+    invitation: InvitationShown | None
+
+
+KINDS = (Workspace, WorkspaceList, ProfileList, Launch, Changes, RoomShown, RoomPatch, ErrorBody)
+TYPES = {kind.__name__: kind for kind in KINDS}
 ERRORS = {
     "400": "Bad input; the message names the field.",
     "401": "Nobody is signed in, or the token is wrong.",
-    "403": "Not allowed: another site's page, another host name, or no XSRF token.",
+    "403": "Not allowed: not for one's role, another site's page, another host name, or no XSRF token.",
     "404": "There is no such workspace.",
     "409": "The workspace is ending or its launch failed.",
     "413": "The body is too large.",
@@ -87,7 +104,9 @@ def document() -> dict[str, Any]:
         "paths": {
             "/api/workspaces": {
                 "get": _operation(
-                    "List your workspaces.", {"200": _answer("The list.", ref["WorkspaceList"])}, 401
+                    "List your workspaces; an instructor sees everybody's.",
+                    {"200": _answer("The list.", ref["WorkspaceList"])},
+                    401,
                 ),
                 "post": _operation(
                     "Launch a workspace; somebody who has one gets that one.",
@@ -123,6 +142,34 @@ def document() -> dict[str, Any]:
                 "get": _operation(
                     "Follow, by server-sent events, what everybody should know: that changes have to wait.",
                     {"200": {"description": "The stream.", "content": {"text/event-stream": {}}}},
+                    401,
+                ),
+            },
+            "/api/room": {
+                "get": _operation(
+                    "Show the room, to instructors.", {"200": _answer("The room.", ref["RoomShown"])}, 401
+                ),
+                "patch": _operation(
+                    "Change the room by a JSON merge patch: say something to everybody, close it to "
+                    "newcomers, make a new join code, hold workspaces ready, ask for a preflight.",
+                    {"200": _answer("The room.", ref["RoomShown"])},
+                    *(400, 401, 413, 415, 503),
+                    body=ref["RoomPatch"],
+                ),
+            },
+            "/api/room/events": {
+                "get": _operation(
+                    "Follow the room by server-sent events, as an instructor: `workspaces` has everybody's "
+                    "as `items`; then `changes`, gathered, has `items` and the names of those that are "
+                    "`gone`; `room` has what /api/room says, but for those who left.",
+                    {"200": {"description": "The stream.", "content": {"text/event-stream": {}}}},
+                    401,
+                ),
+            },
+            "/api/room/attendees.csv": {
+                "get": _operation(
+                    "List those who are there, for a spreadsheet.",
+                    {"200": {"description": "The list.", "content": {"text/csv": {}}}},
                     401,
                 ),
             },

@@ -19,11 +19,11 @@ from hub.store.base import amend
 from hub.web import api
 from hub.web.api import ApiHandler, StreamHandler, alive, told
 from hub.web.base import Site
-from hub.web.events import Changes, Notice, Roll, RoomNews
+from hub.web.events import Changes, Notice, Roll, RoomNews, seated
 from hub.wire import replace
 
 COLUMNS = ("name", "identity", "workspace", "profile", "phase", "launched", "ends", "workers", "hand raised")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
 class RoomHandler(ApiHandler):
@@ -38,10 +38,9 @@ class RoomHandler(ApiHandler):
     async def patch(self) -> None:
         """Change what may be changed of its spec."""
         patch, now, person, profiles = self.body(), self.now(), self.person, self.site.profiles
-        by = person.display_name or person.name
         room = await amend(
             self.site.room,
-            lambda room: change_room(room, patch, profiles, now, by=by, operates=person.operates),
+            lambda room: change_room(room, patch, profiles, now, by=person.shown, operates=person.operates),
         )
         self.write_json(shown(self.site, room))
 
@@ -63,10 +62,10 @@ class AttendeesHandler(ApiHandler):
 
     async def get(self) -> None:
         """Send it as CSV. Source: RFC 4180."""
-        owned = [w for w in await self.site.store.list() if w.spec.owner]
+        present = [w for w in await self.site.store.list() if seated(w)]
         self.set_header("Content-Type", "text/csv; charset=utf-8")
         self.set_header("Content-Disposition", 'attachment; filename="attendees.csv"')
-        self.finish(attendees(owned))
+        self.finish(attendees(present))
 
 
 async def room_messages(site: Site, all_news: AsyncGenerator[RoomNews]) -> AsyncGenerator[str]:
@@ -99,9 +98,8 @@ def shown(site: Site, room: Room) -> dict[str, Any]:
 
 def invitation(site: Site, room: Room) -> dict[str, str] | None:
     """The join code to type, and the longer one of the link; None where nobody needs a code."""
-    invite = getattr(site.sign_in, "invitation", None)
-    made = invite and invite(room.spec.code)
-    return made and {"code": made.code, "secret": made.secret}
+    made = site.sign_in.invitation(room.spec.code)
+    return None if made is None else {"code": made.code, "secret": made.secret}
 
 
 def attendees(workspaces: Iterable[Workspace]) -> str:

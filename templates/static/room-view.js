@@ -50,18 +50,18 @@ function faceOf({ metadata, status: { phase, reason, history } }, now) {
   return STEPS.includes(reason) && (now - began) / 1000 < SLOW ? 'starting' : 'trouble';
 }
 
-function waiting({ metadata, status: { queue } }, now) {
-  if (!queue) return `Waiting for ${roughly((now - Date.parse(metadata.creationTimestamp)) / 1000)}`;
-  const until = queue.eta ? ` · about ${roughly((Date.parse(queue.eta) - now) / 1000)}` : '';
-  return `${ordinal(queue.position)} in line${until}`;
-}
-
-function sentence(face, workspace, now) {
-  const { status } = workspace;
-  if (face === 'queued') return waiting(workspace, now);
+function sentence(face, { status }) {
+  if (face === 'queued') return status.queue ? `${ordinal(status.queue.position)} in line` : 'In line';
   if (face === 'ready') return Object.values(status.clusters).find((cluster) => cluster.message)?.message ?? status.message;
   if (face === 'stopping') return status.phase === 'Stopping' ? status.message : 'The programs are being ended.';
   return status.message || 'Waiting to be started.';
+}
+
+/** What somebody is at: work, rest, or waiting. */
+function activity(face, still, waited) {
+  if (face === 'queued') return `waits ${roughly(waited)}`;
+  if (face !== 'ready') return WORDS[face];
+  return still < LIVELY ? 'at work' : `idle ${roughly(still)}`;
 }
 
 /** One framework's numbers: ready of wanted, and how much of that is filled and busy, from 0 to 1. */
@@ -86,11 +86,11 @@ export function tile(workspace, now) {
     name: metadata.name, who: who(workspace), face, raised, left, still, meters,
     hand: raised ? roughly(Math.max(0, since(spec.helpWanted))) : '',
     troubled: face === 'ready' && Object.values(status.clusters).some((cluster) => cluster.message),
-    says: sentence(face, workspace, now),
+    says: sentence(face, workspace),
     resting: face === 'ready' && still >= RESTING,
-    activity: face !== 'ready' ? '' : still < LIVELY ? 'at work' : `idle ${roughly(still)}`,
+    activity: activity(face, still, since(metadata.creationTimestamp)),
     ending: live && left < SOON,
-    time: live ? roughly(left) : '',
+    time: live ? roughly(left) : status.queue?.eta ? `about ${roughly((Date.parse(status.queue.eta) - now) / 1000)}` : '',
     place: status.queue?.position ?? Infinity,
     workers: meters.reduce((sum, { ready }) => sum + ready, 0),
     made: Date.parse(metadata.creationTimestamp) || 0,

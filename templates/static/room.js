@@ -4,7 +4,7 @@
 
 const module = (name) => import(document.querySelector(`link[data-module=${name}]`).href);
 const { all, announce, api, find, follow, meta, write, writeNote } = await module('wire');
-const { WORDS, counts, found, ordinal, roughly, sorted, tile, who } = await module('room-view');
+const { WORDS, counts, found, roughly, sorted, tile, who } = await module('room-view');
 const { jobs } = await module('room-jobs');
 const { dialogs } = await module('room-dialogs');
 
@@ -46,6 +46,7 @@ function makeTile(name) {
 }
 
 function paintMeters(box, meters) {
+  box.classList.toggle('wide', meters.some(({ wanted }) => wanted > 99));
   while (box.children.length > meters.length) box.lastElementChild.remove();
   meters.forEach(({ framework, wanted, ready, full, busy }, index) => {
     const meter = box.children[index] ?? part(box, 'meter');
@@ -85,7 +86,7 @@ function paint(one, view) {
     one.meters = JSON.stringify(meters);
     paintMeters(parts.meters, meters);
   }
-  write(parts.activity, view.activity || WORDS[view.face]);
+  write(parts.activity, view.activity);
   write(parts.time, view.time);
   if (was && !was.raised && view.raised) announce(`${view.who} raised a hand.`);
   one.view = view;
@@ -194,7 +195,8 @@ function showOne(workspace) {
   if (!workspace) return;
   const { metadata, spec, status } = workspace;
   const view = tiles.get(metadata.name).view;
-  write(find('[data-says]', box), view.says || `${WORDS[view.face]}.`);
+  const waits = view.face === 'queued' ? status.queue?.message : '';
+  write(find('[data-says]', box), [view.says || `${WORDS[view.face]}.`, waits].filter(Boolean).join(': '));
   const boards = Object.entries(status.clusters).filter(([, { dashboard }]) => dashboard);
   const links = find('[data-links]', box);
   if (links.dataset.of !== JSON.stringify(boards.map(([name, { dashboard }]) => [name, dashboard]))) {
@@ -209,7 +211,7 @@ function showOne(workspace) {
   const facts = [
     ['Workspace', metadata.name], ['Profile', spec.profile], ['Launched', time(metadata.creationTimestamp)],
     ['Ends', `${time(spec.expires)}, in ${roughly(view.left)}`], ['Hand', view.hand && `up for ${view.hand}`],
-    ['In line', Number.isFinite(view.place) && view.face === 'queued' ? ordinal(view.place) : ''],
+    ['Ready', view.face === 'queued' ? `in ${view.time || 'a while that nobody knows'}` : ''],
   ].filter(([, value]) => value);
   const list = find('[data-facts]', box);
   while (list.children.length > facts.length) list.lastElementChild.remove();
@@ -426,6 +428,7 @@ find('[data-clear]').addEventListener('click', () => select([]));
 function unfold(is) {
   find('#side').classList.toggle('open', is);
   find('.unfold').ariaExpanded = String(is);
+  write(find('.unfold'), is ? 'Done' : 'Actions');
 }
 find('.unfold').addEventListener('click', () => unfold(!find('#side').classList.contains('open')));
 
