@@ -6,7 +6,7 @@ may change a workspace other than by what `api.py` offers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ import tornado.web
 
 from hub.clusters import CLUSTERS
 from hub.desired import context
+from hub.ending import archives_of, link
 from hub.errors import NotFound, Unauthorized
 from hub.model import NAME, Workspace
 from hub.notebook import COOKIE
@@ -83,11 +84,15 @@ class HomeHandler(PageHandler):
         """Show them, and the workspace there is."""
         mine = [w for w in await self.site.store.list() if w.spec.owner == self.person.name]
         mine.sort(key=lambda workspace: workspace.deleting)
+        room = self.site.watcher.room
         self.page(
             "home.html",
             profiles=[shown(profile, self.site.unavailable) for profile in self.site.profiles.values()],
             workspace=as_json(mine[0]) if mine else None,
-            archives=archives(self.site.watcher.room.status.ended, self.person.name, self.now()),
+            kept=archives_of(room, self.person.name, self.now()),
+            lost=lost(room.status.ended, self.person.name, self.now()),
+            link=link,
+            size=size,
         )
 
 
@@ -167,8 +172,12 @@ class MissingHandler(PageHandler):
         """Lead to the workspace's page, or say that there is nothing."""
         name = path.partition("/")[0]
         if self.current_user is not None and await self.site.store.get(name) is not None:
-            await self.workspace(name)
-            self.redirect(f"/workspaces/{name}?launched=1")
+            workspace = await self.workspace(name)
+            if workspace.spec.owner == self.current_user.name and self.get_cookie(COOKIE) is None:
+                # Without the cookie of its door the proxy opens no page of a notebook.
+                self.redirect(f"/workspaces/{name}/open?next={quote(self.request.uri or '/')}")
+            else:
+                self.redirect(f"/workspaces/{name}?launched=1")
             return
         raise NotFound("There is nothing at this address.", "Go to the home page.")
 
@@ -209,30 +218,13 @@ def shown(profile: Profile, unavailable: Mapping[str, str]) -> dict[str, Any]:
     return {**profile_object(profile, unavailable), "frameworks": frameworks}
 
 
-def archives(ended: Sequence[Ended], owner: str, now: datetime) -> list[dict[str, Any]]:
-    """What became of somebody's files, the newest first: where they can be downloaded, or why they cannot.
-
-    Args:
-        ended: workspaces that are gone.
-        owner: whose.
-        now: the time, after which each must last.
-    """
+def lost(ended: Iterable[Ended], owner: str, now: datetime) -> list[Ended]:
+    """Workspaces of a person that ended within a day, and whose files could not be kept."""
     return [
-        {
-            "name": each.name,
-            "href": f"/archives/{each.name}-{each.uid[:8]}.tar.gz" if each.archive else "",
-            "size": size(each.archive.bytes) if each.archive else "",
-            "until": each.archive.until if each.archive else None,
-            "message": each.archive_message,
-        }
-        for each in reversed(ended)
-        if each.owner == owner and (each.archive.until > now if each.archive else told_still(each, now))
+        each
+        for each in ended
+        if each.owner == owner and each.archive_message and now - each.ended < timedelta(days=1)
     ]
-
-
-def told_still(ended: Ended, now: datetime) -> bool:
-    """Whether to say still that nothing could be kept."""
-    return bool(ended.archive_message) and now - ended.ended < timedelta(days=1)
 
 
 def size(count: int) -> str:

@@ -60,15 +60,19 @@ function drips() {
   })).catch(() => null).finally(() => source.close());
 }
 
-/** Try everything; returns what `judge` wants. */
-export async function measure() {
+/** Ask what time it is, and whether our cookie came: only who is signed in has this page. */
+export async function greet() {
   const asked = Date.now();
   const answer = await fetch('/check', { signal: AbortSignal.timeout(PATIENCE) });
   const { now, signedIn } = await answer.json();
-  const clock = ((asked + Date.now()) / 2 - Date.parse(now)) / 1000;
-  if (!signedIn) return { cookies: false };
+  return { cookies: signedIn, clock: ((asked + Date.now()) / 2 - Date.parse(now)) / 1000 };
+}
+
+/** Try the rest; returns what `judge` wants. */
+export async function measure(greeting) {
+  if (!greeting.cookies) return greeting;
   let [socket, spread] = await Promise.all([echo(), drips()]);
   if (!socket) socket = await echo(); // one packet may get lost on any network
   if (spread === null || spread < LEAST_SPREAD) spread = await drips();
-  return { cookies: true, socket, events: spread !== null, spread, clock };
+  return { ...greeting, socket, events: spread !== null, spread };
 }

@@ -3,60 +3,61 @@
 
 const LONGEST_TOAST = 120; // JupyterLab cuts what is longer than 140
 const READ = 'podium-message-read';
+const HAND = 'M7 13V6.5a1.5 1.5 0 0 1 3 0V11M10 11V4.5a1.5 1.5 0 0 1 3 0V11M13 11V5.5a1.5 1.5 0 0 1 3 0V12M16 8.5a1.5 1.5 '
+  + '0 0 1 3 0V15a6.5 6.5 0 0 1-6.5 6.5c-3 0-4.5-1.5-6-4L4.3 14a1.6 1.6 0 0 1 2.7-1.7';
 
-/** Notifications of one kind, of which there is one at most. */
-function single(Notification, onRead = () => {}) {
+/** Notifications of one kind, of which there is one at most, told from others by a key. */
+function single(Notification) {
   let [shown, key] = [null, null];
-  Notification.manager.changed.connect((_, { type, notification }) => {
-    if (type !== 'removed' || notification.id !== shown) return;
-    onRead(key);
-    shown = null;
-  });
-  return {
-    show(next, kind, text, options) {
-      if (next === key) return;
-      const before = shown;
-      [shown, key] = [null, next];
-      if (before) Notification.dismiss(before);
-      if (next !== null) shown = Notification.emit(text, kind, { autoClose: false, ...options });
-    },
+  return (next, kind, text, options) => {
+    if (next === key) return;
+    if (shown) Notification.dismiss(shown);
+    key = next;
+    shown = next && Notification.emit(text, kind, { autoClose: false, ...options });
   };
 }
 
-/** The button in the top bar. */
-function handButton({ app, widgets }, toggle) {
+/** Something in the top bar. */
+function inTopBar({ app, widgets }, id, element, rank) {
   const node = document.createElement('div');
-  const button = node.appendChild(document.createElement('button'));
-  button.type = 'button';
+  node.append(element);
+  const widget = new widgets.Widget({ node });
+  Object.assign(widget, { id: `podium-${id}` });
+  app.shell.add(widget, 'top', { rank });
+}
+
+function make(tag, properties) {
+  return Object.assign(document.createElement(tag), properties);
+}
+
+function handIcon() {
+  const icon = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  icon.setAttribute('viewBox', '0 0 24 24');
+  icon.setAttribute('aria-hidden', 'true');
+  icon.append(document.createElementNS('http://www.w3.org/2000/svg', 'path'));
+  icon.firstChild.setAttribute('d', HAND);
+  return icon;
+}
+
+/** The button in the top bar; what is returned shows whether the hand is up. */
+function handButton(parts, toggle) {
+  const label = make('span', {});
+  const button = make('button', { type: 'button' });
+  button.append(handIcon(), label);
   button.addEventListener('click', toggle);
-  const widget = new widgets.Widget({ node });
-  widget.id = 'podium-hand';
-  app.shell.add(widget, 'top', { rank: 900 });
-  return (up) => {
-    button.textContent = up ? '✋ Lower my hand' : '✋ Raise my hand';
-    button.setAttribute('aria-pressed', up);
+  inTopBar(parts, 'hand', button, 900);
+  return ({ hand, text }) => {
+    label.textContent = text.hand;
+    button.setAttribute('aria-pressed', hand);
   };
-}
-
-/** A link in the top bar to what JupyterLab cannot do. */
-function pageLink({ app, widgets }, page) {
-  const node = document.createElement('div');
-  const link = node.appendChild(Object.assign(document.createElement('a'), { href: page, textContent: 'Clusters and time' }));
-  link.target = '_blank';
-  const widget = new widgets.Widget({ node });
-  widget.id = 'podium-page';
-  app.shell.add(widget, 'top', { rank: 910 });
-}
-
-function meta(name, content) {
-  document.head.append(Object.assign(document.createElement('meta'), { name, content }));
 }
 
 export async function start(parts, told) {
   const { Notification, showDialog, Dialog } = parts.apputils;
-  meta('xsrf', told.xsrf);
-  document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href: told.style }));
-  const [{ face, view }, { api, follow, leaveWithSession }] = await Promise.all([
+  document.head.append(
+    make('meta', { name: 'xsrf', content: told.xsrf }), make('link', { rel: 'stylesheet', href: told.style }),
+  );
+  const [{ face, view }, { api, follow, leaveWithSession, whenSignedOut }] = await Promise.all([
     import(told.modules.view), import(told.modules.wire),
   ]);
   const arrived = Date.now();
@@ -81,24 +82,27 @@ export async function start(parts, told) {
   const read = (title, body) => () => {
     showDialog({ title, body, buttons: [Dialog.okButton({ label: 'Got it' })] });
   };
-  const go = (where) => () => { location.assign(where); };
+  const go = (label, where) => [{ label, displayType: 'accent', callback: () => { location.assign(where); } }];
 
-  const message = single(Notification, (key) => sessionStorage.setItem(READ, key));
-  const end = single(Notification);
+  const [message, end, session] = [single(Notification), single(Notification), single(Notification)];
+  whenSignedOut(() => { // nobody is torn from a notebook that may not be saved
+    const actions = go('Sign in', `/sign-in?next=${encodeURIComponent(location.pathname)}`);
+    session('over', 'warning', 'Podium has forgotten who you are. Save your work, then sign in again.', { actions });
+  });
   const showHand = told.inClass ? handButton(parts, raise) : () => {};
-  pageLink(parts, page);
+  inTopBar(parts, 'page', make('a', { href: page, target: '_blank', textContent: 'Clusters and time' }), 910);
 
   function show() {
     const shown = view(workspace, now());
-    showHand(shown.hand);
+    showHand(shown);
     if (shown.phase === 'Stopping') {
-      end.show('stopping', 'error', `This workspace is being stopped. ${shown.text.message}`);
+      end('stopping', 'error', `This workspace is being stopped. ${shown.text.message}`);
     } else if (shown.warn) {
       const { cause, urgent } = shown.warn;
       const actions = told.mayExtend ? [{ label: 'Extend', displayType: 'accent', callback: extend }] : [];
-      end.show(`${cause} ${urgent}`, urgent ? 'error' : 'warning', shown.text['warning.soon'] || shown.text['warning.urgent'], { actions });
+      end(`${cause} ${urgent}`, urgent ? 'error' : 'warning', shown.text['warning.soon'] || shown.text['warning.urgent'], { actions });
     } else {
-      end.show(null);
+      end(null);
     }
   }
 
@@ -111,18 +115,21 @@ export async function start(parts, told) {
 
   function said({ message: news }) {
     if (!news) {
-      message.show(null);
-    } else if (sessionStorage.getItem(READ) !== news.at) {
+      message(null);
+    } else {
+      // After a reload it is to be found with all notifications, and does not pop up again.
+      const autoClose = sessionStorage.getItem(READ) === news.at ? 0 : false;
+      sessionStorage.setItem(READ, news.at);
       const title = news.by || 'The instructor';
       const [text, isLong] = [`${title}: ${news.text}`, news.text.length > LONGEST_TOAST];
       const actions = isLong ? [{ label: 'Read it all', callback: read(title, news.text) }] : [];
-      message.show(news.at, 'info', text, { actions });
+      message(news.at, 'info', text, { actions, autoClose });
     }
   }
 
   function gone() {
-    const actions = [{ label: 'Go to Podium', displayType: 'accent', callback: go('/') }];
-    end.show('gone', 'error', 'This workspace has ended. Podium says what is kept of your files.', { actions });
+    const actions = go('Go to Podium', '/');
+    end('gone', 'error', 'This workspace has ended. Podium says what is kept of your files.', { actions });
     return 'end';
   }
 

@@ -174,13 +174,12 @@ function startLaunchPage(form) {
     else write(label, 'Launch cluster');
   });
   const look = () => api('GET', '/api/profiles').catch(() => {}).then(() => true); // leads to the sign-in page, if need be
-  follow('/api/events', { room: renderMessage }, look, () => true);
-  checkNetwork();
+  startNetworkCheck(() => follow('/api/events', { room: renderMessage }, look, () => true));
 }
 
-/** Say before the click whether a notebook will work here. */
-async function checkNetwork() {
-  const [place, { judge, measure }] = [find('#network'), await module('check')];
+/** Say before the click whether a notebook will work here; `goOn` where the browser takes cookies. */
+async function startNetworkCheck(goOn) {
+  const [place, { greet, judge, measure }] = [find('#network'), await module('check')];
   const say = (state, text, troubles = []) => {
     place.dataset.state = state;
     write(find('[data-network]', place), text);
@@ -190,8 +189,10 @@ async function checkNetwork() {
     });
   };
   say('trying', 'Trying your connection…');
+  const greeting = await greet().catch(() => null);
+  if (greeting?.cookies !== false) goOn();
   try {
-    const troubles = judge(await measure());
+    const troubles = judge(await measure(greeting));
     if (troubles.length) say('trouble', 'Your connection may get in the way:', troubles);
     else say('good', 'Your connection is good: notebooks will work here.');
   } catch {
@@ -205,7 +206,8 @@ function startWorkspacePage(workspace) {
   const arrived = performance.timeOrigin + (performance.getEntriesByType('navigation')[0]?.responseStart ?? 0);
   const now = () => Date.now() + Date.parse(meta('now')) - arrived;
   const starting = () => ['Queued', 'Starting'].includes(face(workspace));
-  let openWhenReady = find('#main').dataset.page === 'workspace' && (starting() || /\blaunched=1\b/.test(location.search));
+  const own = find('#main').dataset.own !== 'no';
+  let openWhenReady = own && find('#main').dataset.page === 'workspace' && (starting() || /\blaunched=1\b/.test(location.search));
   let [leaving, opening, news] = [false, false, null];
 
   const stopIt = async () => changed(await api('DELETE', address));
@@ -219,7 +221,7 @@ function startWorkspacePage(workspace) {
   }));
 
   function show() {
-    const shown = view(workspace, now());
+    const shown = view(workspace, now(), own);
     render({ ...shown, text: { ...shown.text, origin: location.origin } }, scales);
     const latest = `${shown.text.headline}. ${shown.text['warning.soon']}`;
     if (news !== null && news !== latest) announce(latest);
@@ -322,7 +324,7 @@ function startWorkspacePage(workspace) {
 addEventListener('pageshow', async (event) => {
   if (event.persisted && await reachable(location.href)) location.reload();
 });
-leaveWithSession();
+if (find('.person')) leaveWithSession();
 find('[data-dismiss]')?.addEventListener('click', ({ target }) => {
   const message = target.closest('#message');
   message.hidden = true;

@@ -111,14 +111,14 @@ export function warning(phase, wall, idle, idleTime) {
 }
 
 /** The sentence below the headline. */
-function message(phase, status) {
-  if (phase === 'Ready') return status.message || WELCOME;
+function message(phase, status, own) {
+  if (phase === 'Ready') return status.message || (own ? WELCOME : '');
   if (phase === 'Queued') return status.message || 'Waiting to be started.';
   return phase === status.phase || phase === 'Restarting' ? status.message : 'The programs are being ended.';
 }
 
-/** Everything that the page shows of a workspace; `now` in milliseconds. */
-export function view(workspace, now) {
+/** Everything that the page shows of a workspace; `now` in milliseconds, `own` unless somebody else looks at it. */
+export function view(workspace, now, own = true) {
   const { spec, status } = workspace;
   const phase = face(workspace);
   const until = (moment) => (moment ? (Date.parse(moment) - now) / 1000 : Infinity);
@@ -134,8 +134,8 @@ export function view(workspace, now) {
     clusters: Object.fromEntries(spec.settings.frameworks.map((name) => [name, cluster(spec, status, name)])),
     text: {
       phase,
-      headline: waiting?.headline ?? HEADLINES[phase],
-      message: waiting ? waiting.wait : message(phase, status),
+      headline: own ? waiting?.headline ?? HEADLINES[phase] : HEADLINES[phase].replace(/\byour\b/i, 'the').replace(/^t/, 'T'),
+      message: waiting ? waiting.wait : message(phase, status, own),
       'line.position': waiting ? String(waiting.position) : '',
       'line.message': waiting?.message ?? '',
       hand: spec.helpWanted ? 'Lower my hand' : 'Raise my hand',

@@ -20,7 +20,7 @@ export function writeNote(element, text) {
 const NO_ANSWER = { status: 0, message: 'Podium does not answer.', hint: 'It may be restarting; try again in a moment.' };
 export const ELSEWHERE = [0, 502, 503, 504]; // what a proxy says while the program behind it is away
 
-const LONGEST_SILENCE = 30000; // until the other end says how often it says something
+const LONGEST_SILENCE = 15000; // until the other end says how often it says something
 const LASTED = 5000;
 const HIDDEN_LOOK = 5000;
 const LONGEST_WAIT = 45000; // for what Podium does, which itself may wait for the cluster
@@ -30,6 +30,13 @@ export const pause = (milliseconds) => new Promise((resolve) => { setTimeout(res
 /** Milliseconds to wait before the nth attempt: longer each time, and for each page another, so that a hundred
     pages that lost the same program do not come back as one. */
 export const patience = (attempts) => Math.min(500 * 2 ** attempts, 8000) * (0.5 + Math.random());
+
+let signIn = () => location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+
+/** Do this in place of leaving for the sign-in page when the session is over. */
+export function whenSignedOut(act) {
+  signIn = act;
+}
 
 /** One request to the API. Throws `{status, code, message, hint}`; the code is there when Podium itself said it. */
 export async function api(method, path, body) {
@@ -43,7 +50,7 @@ export async function api(method, path, body) {
   }
   const content = await answer.json().catch(() => ({}));
   if (answer.ok) return content;
-  if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  if (answer.status === 401) signIn();
   throw { ...NO_ANSWER, status: answer.status, ...content.error };
 }
 

@@ -3,6 +3,7 @@
     notebook.py          sets the home folder up, then is JupyterLab
     home_files.py        what programs look for in the home folder
     content.py           course material from git
+    labextensions/       the room in JupyterLab, most of which comes from the hub
     jupyter_access.py    who may use the notebook
     jupyter_routes.py    the notebook's own routes: its state, and the way on to dashboards
     dask_worker.py       a worker that finds the modules of the home folder
