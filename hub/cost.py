@@ -1,4 +1,4 @@
-"""What workspaces cost: what is set aside for them, times how long, times a price. Nothing here may do I/O."""
+"""What workspaces cost: what is set aside for them, times how long, times a price. Nothing here does I/O."""
 
 from __future__ import annotations
 

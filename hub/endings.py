@@ -1,7 +1,7 @@
 """Sees workspaces off: has their homes kept before they go, and remembers them afterwards.
 
-What is still to do shows in the objects alone, so whoever is killed in the middle of it loses nothing: the next
-one does it again. What is thought of it is in `ending.py`; nothing here may end anything.
+What is still to do shows in the objects alone, so whoever is killed in the middle of it loses nothing: the
+next one does it again. What is thought of it is in `ending.py`; nothing here may end anything.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Endings:
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self._notebooks: dict[str, str] = {}
         self._news: list[Ended] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def run(self, names: Callable[[], Awaitable[set[str]]]) -> None:
         """Clean up now and then, until cancelled; what was begun goes no further then.
@@ -80,11 +81,12 @@ class Endings:
                 except Exception:
                     log.exception("could not clean up; trying again")
         finally:
-            tasks = [*self._keeping.values(), *([self._writing] if self._writing else [])]
+            tasks = [*self._keeping.values(), *self._writing]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._keeping.clear()
+            self._news, self._next = [], None
 
     async def _clean(self, names: Callable[[], Awaitable[set[str]]]) -> None:
         await self._archives.prune(self._now())
@@ -158,9 +160,11 @@ class Endings:
         if self._room is None:
             return
         self._news.append(ending.ended(workspace, kept, self._now()))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write(), name="remember who is gone")
-        await asyncio.shield(self._writing)
+        if self._next is None:
+            self._next = asyncio.create_task(self._write(), name="remember who is gone")
+            self._writing.add(self._next)
+            self._next.add_done_callback(self._writing.discard)
+        await asyncio.shield(self._next)
 
     async def _last_chance(self, workspace: Workspace) -> Kept:
         if not ending.opened(workspace):
@@ -173,6 +177,6 @@ class Endings:
     async def _write(self) -> None:
         """Write down together what came together."""
         await asyncio.sleep(GATHER)
-        news, self._news, self._writing = self._news, [], None
+        news, self._news, self._next = self._news, [], None
         assert self._room is not None
         await amend_status(self._room, partial(ending.remembered, news=news))

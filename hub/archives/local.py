@@ -58,7 +58,8 @@ class LocalArchives:
         if not (folder / HOME).exists():
             if not moved:
                 return Kept()
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             (folder / "note.json").write_bytes(msgspec.json.encode(_Note(home.owner, home.until)))
             moved[-1].rename(folder / HOME)
         note = self._note(home.key)

@@ -3,8 +3,8 @@
     PUT /archives/<key>            fetch it, unless it is there; answered when it is
     GET /archives/<key>?owner=…    the gzipped tar, for its owner alone
 
-A file is there as a whole or not at all, however this process ends. People can make notebooks send whatever they
-like, so what is fetched is counted and never looked into. Nothing here may know what a workspace is.
+A file is there as a whole or not at all, however this process ends. People can make notebooks send whatever
+they like, so what is fetched is counted and never looked into. Nothing here may know what a workspace is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -65,7 +66,7 @@ class Shelf:
     limit: int
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _locks: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def open(self) -> None:
         """Make the folder, and remove what an earlier process did not finish."""
@@ -87,7 +88,7 @@ class Shelf:
                 path.unlink(missing_ok=True)
         for path in self.directory.glob("*.tar.gz"):
             key = path.name.removesuffix(".tar.gz")
-            if not self._file(key, ".json").exists() and key not in self._locks:
+            if not self._file(key, ".json").exists() and not self._locks[key].locked():
                 path.unlink(missing_ok=True)
 
     def note(self, key: str) -> _Note | None:
@@ -103,15 +104,10 @@ class Shelf:
 
     async def keep(self, key: str, order: Order) -> Kept:
         """Fetch a home folder, unless it is there. Raises NotKept."""
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        try:
-            async with lock, self._places:
-                note = self.note(key)
-                if note is None:
-                    note = await self._fetch(key, order)
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+        async with self._locks[key], self._places:
+            note = self.note(key)
+            if note is None:
+                note = await self._fetch(key, order)
         return Kept(bytes=note.bytes, until=note.until) if note.bytes else Kept()
 
     async def _fetch(self, key: str, order: Order) -> _Note:

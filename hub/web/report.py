@@ -72,7 +72,7 @@ class Row:
         """What became of the home folder."""
         archive = self.gone.archive
         if archive is not None:
-            return f"{size(archive.bytes)} until {archive.until:%d %b %H:%M}"
+            return f"{size(archive.bytes)} until {archive.until:%d %b}"
         return self.gone.archive_message
 
     @property
@@ -90,8 +90,8 @@ class Day:
 
     @property
     def people(self) -> int:
-        """How many had one."""
-        return len({row.gone.owner for row in self.rows if row.gone.owner})
+        """How many had one; neither the pool nor a preflight is somebody."""
+        return len({row.gone.owner for row in self.rows} - {"", "preflight"})
 
     @property
     def there(self) -> int:

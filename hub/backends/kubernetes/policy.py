@@ -12,8 +12,8 @@ from hub.backends.kubernetes.names import Manifest, Release, manifest
 from hub.clusters import CLUSTERS
 from hub.settings import Network, Settings
 
-COMPONENTS = ("controller", "proxy", "web")
-"""Who of the release sends requests into workspaces: relays, and the controller's questions."""
+COMPONENTS = ("archive", "controller", "proxy", "web")
+"""Who of the release sends requests into workspaces: to relay, to ask how they are, and to keep homes."""
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 NOT_PUBLIC = (
     *PRIVATE,
