@@ -22,7 +22,7 @@ from hub.preflight.cluster import classes, machine
 from hub.profiles import Profile
 from hub.store import crd
 
-CUSTOM_RESOURCE = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/workspaces.podium.hub"
+CUSTOM_RESOURCES = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 SERVED = "/apis/podium.hub/v1"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -87,14 +87,17 @@ async def _may(api: Api, right: Right) -> bool:
 
 
 async def _custom_resource(api: Api) -> Finding:
+    """How Workspaces are defined, and the Room, which come together."""
+    wanted = [json.loads(json.dumps(one)) for one in (crd.room_crd(), crd.crd())]
     try:
-        found = await _found(api, CUSTOM_RESOURCE)
+        found = [await _found(api, f"{CUSTOM_RESOURCES}/{one['metadata']['name']}") for one in wanted]
     except ApiError:
         # The controller may not read definitions, but everybody may know which there are.
         if await _found(api, SERVED) is not None:
             raise
-        found = None
-    return judge.custom_resource(found, json.loads(crd.text()))
+        found = [None, None]
+    findings = [judge.custom_resource(one, ours) for one, ours in zip(found, wanted, strict=True)]
+    return next((finding for finding in findings if finding.level != "good"), findings[-1])
 
 
 async def _release_namespace(api: Api, release: Release) -> Finding:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from hub.doctor.judge import Finding
+from hub.model import PREFLIGHT
 from hub.preflight.seats import together
 from hub.preflight.steps import Class
 from hub.room import Check, CheckState, PoolStatus
@@ -38,6 +39,7 @@ TITLES: Mapping[str, str] = {
     "launch": "A trial launch",
 }
 """The name of each check that there may be, and what people call it; in the order in which they are shown."""
+FULL = "The hub is full, so that nothing was launched for it."
 SOON = timedelta(minutes=15)
 """How long before the class starts its pool should be full."""
 
@@ -54,12 +56,28 @@ def found(name: str, finding: Finding) -> Check:
     return check(name, states[finding.level], message, finding.hint)
 
 
-def sign_in(course: Class, mode: str, is_open: bool) -> Check:
+@dataclass(frozen=True)
+class Shown:
+    """What a server shows of itself when a connection is made.
+
+    Args:
+        until: when its certificate expires; None without one.
+        wrong: what is wrong with the certificate, as a browser would say.
+        unreachable: why nothing was shown.
+    """
+
+    until: datetime | None = None
+    wrong: str = ""
+    unreachable: str = ""
+
+
+def sign_in(course: Class, mode: str, is_open: bool, provider: Shown) -> Check:
     """Whether a class can come in.
 
     Args:
         mode: the setting sign_in.
         is_open: whether newcomers may join.
+        provider: what there is of who tells who people are, where that is somebody else.
     """
     if mode == "local":
         if course.seats == 1:
@@ -72,6 +90,10 @@ def sign_in(course: Class, mode: str, is_open: bool) -> Check:
     if not is_open:
         hint = "Open the room on the room page before people come."
         return check("sign-in", "failed", "The room is closed: newcomers are turned away.", hint)
+    wrong = provider.wrong or provider.unreachable
+    if mode == "oidc" and wrong:
+        hint = "Look whether the provider works, and whether the hub may reach it."
+        return check("sign-in", "failed", f"The provider that people sign in at is away: {wrong}.", hint)
     what = "join code" if mode == "class" else "their own account"
     return check("sign-in", "ok", f"People sign in by {what}, and the room is open.")
 
@@ -145,6 +167,25 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:g} h" if seconds % 1800 == 0 else f"{seconds / 60:.0f} min"
 
 
+def archive(course: Class, there: bool, wrong: str) -> Check:
+    """Whether homes can be downloaded when their workspaces have ended.
+
+    Args:
+        there: whether anything keeps them.
+        wrong: why it cannot be asked.
+    """
+    seconds = course.profile.settings.archive_time
+    if seconds == 0:
+        return check("archive", "skipped", f"The profile {course.profile.name} keeps nothing.")
+    if not there:
+        message = "Nothing keeps what is in a home folder when its workspace ends."
+        return check("archive", "warning", message, "Set archive.enabled in the values of the chart.")
+    if wrong:
+        message = f"What keeps home folders does not answer: {wrong}."
+        return check("archive", "failed", message, "$ kubectl get pods,pvc --all-namespaces")
+    return check("archive", "ok", f"Home folders can be downloaded for {seconds / 86400:.3g} days.")
+
+
 def proxies(proxies: int | None, webs: int | None) -> Check:
     """Whether one that is lost is missed.
 
@@ -161,21 +202,6 @@ def proxies(proxies: int | None, webs: int | None) -> Check:
         message = f"There is one pod of {few}: everybody waits while it restarts."
         return check("proxies", "warning", message, f"Set {few}.replicas to 2 or more.")
     return check("proxies", "ok", f"{proxies} proxies and {webs} pods of web are ready.")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a server shows of itself when a connection is made.
-
-    Args:
-        until: when its certificate expires; None without one.
-        wrong: what is wrong with the certificate, as a browser would say.
-        unreachable: why nothing was shown.
-    """
-
-    until: datetime | None = None
-    wrong: str = ""
-    unreachable: str = ""
 
 
 def address(course: Class, url: str, shown: Shown, local: bool) -> Check:
@@ -225,6 +251,7 @@ class Tried:
         workers: how many there are then.
         way: the address that it was used through.
         left: whether it could not be removed again.
+        launched: whether it was launched; else it was one of the pool.
     """
 
     problem: str = ""
@@ -233,6 +260,7 @@ class Tried:
     workers: int = 0
     way: str = ""
     left: bool = False
+    launched: bool = True
 
 
 def launch(tried: Tried, public: str) -> Check:
@@ -243,13 +271,11 @@ def launch(tried: Tried, public: str) -> Check:
     """
     if tried.problem:
         return check("launch", "failed", tried.problem, tried.hint)
-    ready, whole = tried.seconds
-    message = f"The notebook answered at {tried.way} after {ready:.1f} s, over HTTP and WebSocket"
-    if tried.workers:
-        message += f", and all {tried.workers} workers were ready after {whole:.1f} s"
+    message = _went(tried)
     if tried.left:
+        message = f"{message}; but its end takes long."
         return check(
-            "launch", "warning", f"{message}; but its end takes long.", "Look for it on the room page."
+            "launch", "warning", message, f"$ kubectl get workspaces --all-namespaces -l {PREFLIGHT}"
         )
     if not public:
         hint = "Set public_url to what people open, so that the way they take is tried."
@@ -257,4 +283,16 @@ def launch(tried: Tried, public: str) -> Check:
     if tried.way != public:
         hint = f"Open {public} in a browser, and look at one notebook there."
         return check("launch", "warning", f"{message}. From the hub {public} is out of reach.", hint)
-    return check("launch", "ok", f"{message}. It is removed again.")
+    return check("launch", "ok", f"{message}. " + ("It is removed again." if tried.launched else FULL))
+
+
+def _went(tried: Tried) -> str:
+    """How it went, without a full stop."""
+    ready, whole = tried.seconds
+    if not tried.launched:
+        return f"A notebook of the pool answered at {tried.way}, over HTTP and WebSocket"
+    message = f"The notebook answered at {tried.way} after {ready:.1f} s, over HTTP and WebSocket"
+    if not tried.workers:
+        return message
+    all_ = "its worker was" if tried.workers == 1 else f"all {tried.workers} workers were"
+    return f"{message}, and {all_} ready after {whole:.1f} s"

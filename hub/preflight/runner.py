@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 import aiohttp
 
 from hub import cost, pool, queue
+from hub.archives.base import Archives, NoArchives
 from hub.errors import PodiumError
+from hub.model import Workspace
 from hub.preflight import address, judge
 from hub.preflight.judge import TITLES, Shown
 from hub.preflight.seats import pods
 from hub.preflight.steps import Class, Step, Surroundings
-from hub.preflight.trial import Trier
+from hub.preflight.trial import OWNER, Trier
 from hub.profiles import Profile
 from hub.room import Check, PoolStatus, PreflightOrder, PreflightReport, Room
 from hub.rules import Rules
@@ -31,6 +33,10 @@ log = logging.getLogger("podium.preflight")
 
 AGAIN = 2.0
 """Seconds before another try where something did not answer."""
+AWAY = (PodiumError, aiohttp.ClientError, OSError, TimeoutError)
+"""What is raised where nobody has made a mistake."""
+NOBODYS = "cluster-00000000-00000000"
+"""The name of an archive that there is not."""
 GATHER = 0.2
 """Seconds in which answers are written together."""
 
@@ -46,6 +52,8 @@ class Known:
         profiles: the menu.
         rules: what the operator decided.
         sign_in: the setting.
+        archives: what keeps home folders.
+        issuer: who tells who people are, where that is somebody else; else empty.
         public_url: what people open; empty where that is not configured.
         local: whether only this machine can open it.
     """
@@ -56,6 +64,8 @@ class Known:
     profiles: Mapping[str, Profile]
     rules: Rules
     sign_in: str
+    archives: Archives
+    issuer: str
     public_url: str
     local: bool = False
 
@@ -74,20 +84,10 @@ class Preflight:
 
     async def run(self) -> None:
         """Answer orders until cancelled."""
-        while True:
-            try:
-                await self._follow()
-            except (PodiumError, aiohttp.ClientError, OSError, TimeoutError) as error:
-                log.warning("the preflight tries again, for something does not answer: %r", error)
-            await asyncio.sleep(AGAIN)
-
-    async def _follow(self) -> None:
         answering: asyncio.Task[None] | None = None
         heard: datetime | None = None
         try:
             async for room in self._hub.room.watch():
-                if answering is not None and answering.done():
-                    answering.result()
                 order, told = room.spec.preflight, room.status.preflight
                 if order is None or order.at == heard:
                     continue
@@ -95,9 +95,20 @@ class Preflight:
                 await _end(answering)
                 answering = None
                 if told is None or told.at != order.at or told.running:
-                    answering = asyncio.create_task(self._answer(order))
+                    answering = asyncio.create_task(self._see_to(order))
         finally:
             await _end(answering)
+
+    async def _see_to(self, order: PreflightOrder) -> None:
+        """Answer an order, from its beginning if something that everything needs was away meanwhile."""
+        while True:
+            try:
+                return await self._answer(order)
+            except AWAY as error:
+                log.warning("the preflight begins anew, for something does not answer: %r", error)
+            except Exception:
+                log.exception("the preflight failed, and begins anew")
+            await asyncio.sleep(AGAIN)
 
     async def _answer(self, order: PreflightOrder) -> None:
         """Make every check. Those that only look go on together; the launch comes last, and alone."""
@@ -122,12 +133,7 @@ class Preflight:
         await answers.take(last)
 
     async def _course(self, order: PreflightOrder, profile: Profile) -> Class:
-        held = [
-            workspace
-            for workspace in await self._hub.trier.store.list()
-            if workspace.pooled and workspace.spec.profile == profile.name
-            if workspace.status.phase == "Ready" and not workspace.deleting
-        ]
+        held = _held(await self._hub.trier.store.list(), profile)
         return Class(profile, order.seats, order.start, order.hours, min(len(held), order.seats))
 
     def _own(self, course: Class) -> list[Step]:
@@ -136,12 +142,13 @@ class Preflight:
 
         async def settings() -> list[Check]:
             room = await hub.room.get()
+            provider = await address.look(hub.issuer) if hub.issuer else Shown()
             limit = queue.capacity(hub.rules, room.spec)
             name = course.profile.name
             size = pool.size(hub.rules.pool.get(name), room.spec.pool.get(name), course.start)
             status = room.status.pool.get(name, PoolStatus())
             return [
-                judge.sign_in(course, hub.sign_in, room.spec.open),
+                judge.sign_in(course, hub.sign_in, room.spec.open, provider),
                 judge.capacity(course, limit, pods(course.profile, tuple(hub.trier.unavailable))),
                 judge.pool(course, size, status, self._now()),
                 judge.length(course),
@@ -152,15 +159,34 @@ class Preflight:
             seen = await address.look(hub.public_url) if looked else Shown()
             return [judge.address(course, hub.public_url, seen, hub.local)]
 
+        async def kept() -> list[Check]:
+            there, wrong = not isinstance(hub.archives, NoArchives), ""
+            try:
+                async with hub.archives.read(NOBODYS, OWNER):
+                    pass
+            except AWAY as error:
+                wrong = str(error) or "it takes too long"
+            return [judge.archive(course, there, wrong)]
+
         names = ("sign-in", "capacity", "pool", "length")
         return [
             Step({name: TITLES[name] for name in names}, settings),
+            Step({"archive": TITLES["archive"]}, kept),
             Step({"address": TITLES["address"]}, shown),
         ]
 
     async def _try(self, course: Class, answers: _Answers) -> list[Check]:
-        tried = await self._hub.trier.attempt(course.profile, lambda what: answers.says("launch", what))
-        return [judge.launch(tried, self._hub.public_url)]
+        hub, profile = self._hub, course.profile
+        everybody, room = await hub.trier.store.list(), await hub.room.get()
+        limit = queue.capacity(hub.rules, room.spec)
+        free = queue.line(everybody, {}, limit, hub.rules.launches_at_once, self._now()).free
+        held = _held(everybody, profile)
+        if held and not free.holds(queue.need(held[0].spec)):
+            # Another launch would cost one that waits for people.
+            tried = await hub.trier.visit(held[0])
+        else:
+            tried = await hub.trier.attempt(profile, lambda what: answers.says("launch", what))
+        return [judge.launch(tried, hub.public_url)]
 
     async def _write(self, report: PreflightReport) -> None:
         def change(room: Room) -> Room:
@@ -204,7 +230,7 @@ class _Answers:
         """Make the checks of a step."""
         try:
             checks = await step.look()
-        except (PodiumError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except AWAY as error:
             said = error.message if isinstance(error, PodiumError) else repr(error)
             checks = [judge.check(name, "warning", f"Could not be told: {said}") for name in step.titles]
         for one in checks:
@@ -235,6 +261,16 @@ class _Answers:
 
     def _report(self, running: bool) -> PreflightReport:
         return replace(self._empty, running=running, checks=tuple(self._checks.values()))
+
+
+def _held(workspaces: Iterable[Workspace], profile: Profile) -> list[Workspace]:
+    """Those of a profile that are ready, and wait for somebody."""
+    return [
+        workspace
+        for workspace in workspaces
+        if workspace.pooled and workspace.spec.profile == profile.name
+        if workspace.status.phase == "Ready" and not workspace.deleting
+    ]
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

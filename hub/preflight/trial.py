@@ -18,6 +18,7 @@ from hub import admission, notebook
 from hub.desired import context
 from hub.errors import NotFound
 from hub.model import PREFLIGHT, Workspace
+from hub.pool import REFUSED
 from hub.preflight.judge import Tried
 from hub.profiles import Profile
 from hub.store.base import Store
@@ -32,6 +33,9 @@ MARGIN = 30.0
 """Seconds beyond a profile's own limit for a launch."""
 ENDING = 90.0
 """Seconds that the end may take."""
+HOPELESS = (*REFUSED, "ImagePullFailed", "CannotStart")
+STUCK = 10.0
+"""Seconds for which a cluster may say what hardly passes by itself."""
 SPARE = timedelta(minutes=15)
 """When it ends by itself, should nobody be left to end it."""
 OUT_OF_REACH = (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError, TimeoutError)
@@ -71,6 +75,10 @@ class Trier:
             await self._delete(made.name)
         told("It works; waiting for its end.")
         return replace(tried, left=not await self._gone(made.name))
+
+    async def visit(self, workspace: Workspace) -> Tried:
+        """Use a workspace that waits for somebody, without changing anything of it."""
+        return replace(await self._ask(workspace), launched=False)
 
     async def clear(self) -> None:
         """Remove what an earlier attempt left, which nobody was there to remove."""
@@ -118,9 +126,10 @@ class Trier:
         told: Callable[[str], None],
     ) -> tuple[Workspace, str]:
         """Follow a workspace until it is as it should be. Returns it, and what went wrong, if anything."""
-        seen = made
+        seen, loop = made, asyncio.get_running_loop()
+        last = loop.time() + patience
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout_at(last) as limit:
                 async for event in self.store.watch():
                     if event.workspace.name != made.name:
                         continue
@@ -131,9 +140,14 @@ class Trier:
                         return seen, f"It failed: {status.message}"
                     if enough(seen):
                         return seen, ""
+                    if status.reason not in HOPELESS:
+                        limit.reschedule(last)
+                    elif limit.when() == last:
+                        limit.reschedule(min(last, loop.time() + STUCK))
                     told(waiting(seen))
         except TimeoutError:
-            pass
+            if seen.status.reason in HOPELESS:
+                return seen, seen.status.message
         return seen, f"It was not there after {patience:.0f} s. {waiting(seen)}".strip()
 
     async def _ask(self, workspace: Workspace) -> Tried:
