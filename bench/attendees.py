@@ -69,6 +69,7 @@ class Attendee(Person):
     names: set[str] = field(default_factory=set)
     places: list[tuple[float, int, float | None]] = field(default_factory=list)
     whole_at: int = 2
+    _ready: bool = False
 
     async def attend(self, at: float, profile: str, stay: float | None) -> None:
         """Come, click, work, and leave.
@@ -81,8 +82,11 @@ class Attendee(Person):
         self.clicked = time.monotonic()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                await self._until(lambda: self._get_in(profile))
-                self.opened = time.monotonic()
+                while not self.opened:
+                    await self._until(lambda: self._click(profile))
+                    with contextlib.suppress(_Gone):
+                        await self._until(self._get_in)
+                        self.opened = time.monotonic()
                 await self._until(self._until_whole)
                 self.whole = time.monotonic()
                 if stay is not None:
@@ -100,15 +104,17 @@ class Attendee(Person):
                 self.refusals.append(repr(error))
             await asyncio.sleep(AGAIN)
 
-    async def _get_in(self, profile: str) -> None:
-        """Click once, and come as far as the notebook's answer."""
+    async def _click(self, profile: str) -> None:
         self.clicks += 1
         answer = await self._request("POST", "/api/workspaces", {"spec": {"profile": profile}})
         self.accepted = self.accepted or time.monotonic()
         seen = msgspec.json.decode(answer, type=_Seen)
-        self.name = seen.metadata.name
+        self.name, self._ready = seen.metadata.name, seen.status.phase == "Ready"
         self.names.add(self.name)
-        if seen.status.phase != "Ready":
+
+    async def _get_in(self) -> None:
+        """Come as far as the notebook's answer; raises _Gone where somebody has to click again."""
+        if not self._ready:
             async with contextlib.aclosing(self._seen()) as news:
                 async for seen in news:
                     if seen.status.phase == "Ready":
@@ -123,7 +129,7 @@ class Attendee(Person):
                     return
 
     async def _seen(self) -> AsyncGenerator[_Seen]:
-        """The workspace as its page sees it, without end; raises Refused when there is none any more."""
+        """The workspace as its page sees it, without end; raises _Gone when there is none any more."""
         endless = aiohttp.ClientTimeout(total=None)
         url = f"{self.url}/api/workspaces/{self.name}/events"
         kind, silence = b"", SILENCE
@@ -140,7 +146,7 @@ class Attendee(Person):
                 seen = msgspec.json.decode(line[6:], type=_Seen)
                 if kind == b"gone" or seen.status.phase == "Failed":
                     self.refusals.append(f"{kind.decode()}: {seen.status.message}")
-                    raise Refused
+                    raise _Gone
                 self._note(seen.status.queue)
                 yield seen
         raise aiohttp.ClientPayloadError("the stream ended")
@@ -150,6 +156,10 @@ class Attendee(Person):
             left = (place.eta - datetime.now(UTC)).total_seconds() if place.eta else None
             if not self.places or self.places[-1][1] != place.position:
                 self.places.append((time.monotonic(), place.position, left))
+
+
+class _Gone(Exception):
+    """There is no workspace any more."""
 
 
 async def _line(response: aiohttp.ClientResponse, silence: float) -> bytes:

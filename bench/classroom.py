@@ -118,7 +118,6 @@ async def _attended(
         against(table, people, under, end - begin, busy, asked)
     if lesson.capacity is not None:
         line(table, people, onlooker)
-    table.add("clicks that were answered with an error", sum(len(person.refusals) for person in people))
     table.add("requests to the API server, each", asked / lesson.people)
     for part, late in loops.items():
         if late:

@@ -39,6 +39,8 @@ def waits(table: Table, people: Sequence[Attendee]) -> None:
     table.spread("click to its answer, s", answered)
     table.spread("click to a notebook that answers, s", opened)
     table.spread("click to all workers there, s", whole)
+    table.add("clicks that had to be repeated", sum(person.clicks - 1 for person in people if person.clicks))
+    table.add("streams and answers that broke off or failed", sum(len(person.refusals) for person in people))
     for seconds in (1, 2):
         table.add(
             f"in their notebook within {seconds} s, of {len(people)}", sum(one <= seconds for one in opened)

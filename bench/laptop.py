@@ -181,7 +181,6 @@ async def _few(hub: RunningHub, count: int, pool: int, table: Table) -> Counter[
     waits(table, people)
     if without := sum(not person.opened for person in people):
         table.wrong.append(f"{without} people never came into a notebook")
-    table.add("clicks that were answered with an error", sum(len(person.refusals) for person in people))
     return Counter(item["spec"]["owner"] for item in _objects(hub) if item["spec"]["owner"])
 
 

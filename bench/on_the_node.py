@@ -41,7 +41,7 @@ def main() -> int:
             config["pool"] = {"workshop": {"size": pool}}
         with (
             tempfile.TemporaryDirectory() as folder,
-            installed(node, Path(folder), "podium", config=config) as release,
+            installed(node, Path(folder), f"class-{pool}", config=config) as release,
         ):
             table = Table(f"{count} people in {SECONDS:g} s on the real node, pool of {pool}")
             if pool:
@@ -73,7 +73,6 @@ async def attended(release: Installed, count: int, table: Table) -> None:
             await person.arrive()
         await crowd(people, SECONDS, "workshop")
     waits(table, people)
-    table.add("clicks that were answered with an error", sum(len(person.refusals) for person in people))
     if without := sum(not person.opened for person in people):
         table.wrong.append(f"{without} people never came into a notebook")
     owners = Counter(one["spec"].get("owner", "") for one in objects(release))
