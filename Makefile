@@ -24,7 +24,7 @@ test-node: ## Run the tests that need a real node, on one that is made for them:
 images: ## Build the three images without a registry, as make test-node does by itself, and say how large they are
 	@$(PYTHON) -m hub.install --tests && exec $(BIN)/python -m tests.cluster.images
 
-PURE := admission culler desired errors happenings keys model notebook observed profiles scaling settings status wire workload web/address \
+PURE := admission cost culler desired ending errors happenings keys model notebook observed pool profiles queue room_admission scaling settings status wire workload $(addprefix web/,address codes confinement limits) \
 	$(addprefix backends/kubernetes/,manifests names observed pods policy) $(addprefix doctor/,judge machines plan rights) $(addprefix preflight/,judge places seats)
 
 coverage: ## Check that the tests of the pure modules take every branch

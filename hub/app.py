@@ -28,20 +28,23 @@ from hub.configuration import (
     secrets_given,
     sign_in_secrets,
 )
-from hub.errors import ConfigurationError
+from hub.errors import BadInput, ConfigurationError
 from hub.ground.base import Ground
 from hub.metrics import Figures, KubernetesMetrics
-from hub.parts import run_controller, run_uninstall, run_web
+from hub.parts import run_archive, run_controller, run_uninstall, run_web
 from hub.ports import HOST, Ports
 from hub.profiles import Profile, read_profiles
 from hub.rules import Rules, read_rules
+from hub.settings import Quantity, mebibytes
 from hub.state import State, default_directory
 from hub.web.address import PublicAddress
 from hub.web.auth import derive
 from hub.web.oidc import OidcSettings, read_oidc
+from hub.wire import convert
 from hub.wiring import Addresses, Hub, Setup
 
 PARTS = {"web": run_web, "controller": run_controller, "uninstall": run_uninstall}
+NAMES = (*PARTS, "archive")
 """What runs apart from the rest, on Kubernetes."""
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -50,8 +53,8 @@ class Podium(Application):
     """A notebook with Dask, IPyParallel and Spark clusters, behind a proxy, at one click.
 
     Without a command, podium serves on this machine until Ctrl-C. `podium web` and `podium controller` are
-    its parts, for Kubernetes, where each may run several times; `podium uninstall` ends every workspace of a
-    release and waits until all are gone.
+    its parts, for Kubernetes, where each may run several times; `podium archive` keeps the home folders of
+    workspaces that ended; `podium uninstall` ends every workspace of a release and waits until all are gone.
     """
 
     name = "podium"
@@ -121,7 +124,20 @@ class Podium(Application):
     web_address = Unicode(
         "http://127.0.0.1:8081", help="For `podium controller`: where the proxy finds the web tier."
     ).tag(config=True)
-    web_port = Int(8081, min=1, max=65535, help="For `podium web`: where it listens.").tag(config=True)
+    archive_address = Unicode(
+        "",
+        help="For `podium web` and `podium controller`: where the archive part is, which keeps the home "
+        "folders of workspaces that ended. Empty: they are not kept.",
+    ).tag(config=True)
+    archive_directory = Unicode(
+        "/archives", help="For `podium archive`: the folder in which it keeps them."
+    ).tag(config=True)
+    archive_limit = Unicode(
+        "1Gi", help="For `podium archive`: how much of one home folder is kept; what is small goes first."
+    ).tag(config=True)
+    web_port = Int(
+        8081, min=1, max=65535, help="For `podium web` and `podium archive`: where it listens."
+    ).tag(config=True)
     metrics_port = Int(
         8082, min=1, max=65535, help="For parts: where they answer /healthz, /readyz and /metrics to anybody."
     ).tag(config=True)
@@ -140,10 +156,12 @@ class Podium(Application):
         "{'worker': {'cpu': 1, 'memory': '1Gi', 'gpu': 0, 'requests': {'cpu': 0.2}}}, of which gpu and "
         "requests are for Kubernetes; content, git repositories such as "
         "[{'git': 'https://…', 'ref': 'main', 'path': 'tutorial'}]; wall_time, idle_time and launch_timeout "
-        "in seconds; kubernetes, of: image_pull_policy; image_pull_secrets, names of Secrets that something "
-        "else puts into each namespace; node_selector; tolerations; priority_class; service_account, a name "
-        "and annotations; gpu_resource, such as amd.com/gpu; home, a claim for the notebook's home folder "
-        "such as {'size': '10Gi', 'storage_class': 'fast'}, which goes with the workspace; shared, volumes "
+        "in seconds, and archive_time, for which a home folder can be downloaded after the end; extendable, "
+        "False where nobody but instructors may put the end off; kubernetes, of: image_pull_policy; "
+        "image_pull_secrets, names of Secrets that something else puts into each namespace; "
+        "node_selector; tolerations; priority_class; service_account, a name and annotations; "
+        "gpu_resource, such as amd.com/gpu; home, a claim for the notebook's home folder such as "
+        "{'size': '10Gi', 'storage_class': 'fast'}, which goes with the workspace; shared, volumes "
         "that all pods read, such as [{'name': 'data', 'path': '/data', 'csi': {'driver': 'nfs.csi.k8s.io', "
         "'attributes': {…}}}] or with a claim of a storage class; quota, hard limits of the namespace in "
         "place of those that follow from the rest; network, such as {'internet': False, 'allow': "
@@ -193,7 +211,7 @@ class Podium(Application):
         """
         try:
             self.parse_command_line(argv)
-            self.part = self.extra_args.pop(0) if self.extra_args[:1] in [[part] for part in PARTS] else ""
+            self.part = self.extra_args.pop(0) if self.extra_args[:1] in [[part] for part in NAMES] else ""
             if self.extra_args:
                 raise ConfigurationError(f"There is no command {self.extra_args[0]!r}.", "See: podium --help")
             path = Path(self.config_file)
@@ -220,6 +238,7 @@ class Podium(Application):
         profiles = read_profiles(self.profiles)
         self.rules(profiles)  # which says what is wrong with it
         self.provider()
+        self.archive()
         return profiles
 
     async def serve(self, profiles: Mapping[str, Profile]) -> None:
@@ -234,6 +253,9 @@ class Podium(Application):
             loop.add_signal_handler(signal.SIGHUP, _stop, stop)
         state, ports = State(Path(self.state) if self.state else default_directory(self.port)), Ports()
         secrets, figures = self._secrets(state), Figures()
+        if self.part == "archive":  # which needs no cluster
+            await run_archive(self.archive(), secrets, self._addresses(), figures, stop)
+            return
         ground = await self._ground(state, ports, profiles, figures)
         rules = self.rules(profiles)
         mode: Any = self.sign_in
@@ -248,6 +270,14 @@ class Podium(Application):
         """What is configured for the class as a whole. Raises ConfigurationError."""
         names = ("capacity", "launches_at_once", "pool", "prices")
         return read_rules({name: getattr(self, name) for name in names}, profiles)
+
+    def archive(self) -> tuple[Path, int]:
+        """Where the archive part keeps what, and bytes of each home. Raises ConfigurationError."""
+        try:
+            limit = convert(self.archive_limit, Quantity, "Podium.archive_limit")
+        except BadInput as error:
+            raise ConfigurationError(error.message, "Write it such as 500Mi or 1Gi.") from None
+        return Path(self.archive_directory), mebibytes(limit) * 2**20
 
     def provider(self) -> OidcSettings | None:
         """Where people sign in, if that is elsewhere. Raises ConfigurationError."""
@@ -286,6 +316,7 @@ class Podium(Application):
             proxy=self.proxy_address,
             proxy_api=self.proxy_api,
             proxy_service=self.proxy_service,
+            archive=self.archive_address,
         )
 
     async def _ground(

@@ -19,7 +19,7 @@ from hub.wire import END, Wire
 FINALIZER = "podium.hub/workspace"
 NAME = "cluster-[a-z0-9]{6,8}"
 POOL = "podium.hub/pool"
-"""The label of what was started ahead of time: a fingerprint of what it was made from. It stays after the claim."""
+"""The label of what was started ahead of time: a fingerprint of what it was made from. Claims leave it."""
 PREFLIGHT = "podium.hub/preflight"
 """The label of what a preflight launched to see whether that works; it belongs to no person."""
 DisplayName = Annotated[str, Meta(max_length=64)]

@@ -1,4 +1,4 @@
-"""The parts of a hub as processes of their own, for Kubernetes: web, controller, and the end of a release.
+"""The parts of a hub as processes of their own, for Kubernetes: web, controller, archive, and its end.
 
 Nothing here may decide anything about workspaces.
 """
@@ -8,17 +8,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from pathlib import Path
 
+import tornado.httpserver
 import tornado.netutil
 
+from hub.archives.service import Shelf, make_application
+from hub.configuration import Secrets
 from hub.errors import ConfigurationError
 from hub.ground.base import Ground
 from hub.health import Health, answering
+from hub.metrics import Figures
 from hub.probe import Probe
 from hub.uninstall import clear
+from hub.web.auth import derive, same
 from hub.web.events import Watcher
 from hub.web.server import Server
-from hub.wiring import Setup, keep_routes, make_controller, make_preflight, run_together, sessions
+from hub.wiring import Addresses, Setup, keep_routes, make_controller, make_preflight, run_together, sessions
 from hub.workqueue import WorkQueue
 
 log = logging.getLogger("podium")
@@ -79,6 +85,29 @@ async def run_controller(setup: Setup, stop: asyncio.Event) -> None:
             queue.close()
             await probe.close()
             await ground.close(told=False)
+
+
+async def run_archive(
+    kept: tuple[Path, int], secrets: Secrets, here: Addresses, figures: Figures, stop: asyncio.Event
+) -> None:
+    """What keeps the home folders of workspaces that ended.
+
+    Args:
+        kept: the folder, and how many bytes of a home.
+    """
+    token = f"Bearer {derive(secrets.key, 'archives')}"
+    health = Health(stop)
+    async with answering(health, figures, here.ip, here.metrics_port), sessions() as (_, relayed):
+        shelf = Shelf(kept[0], relayed, kept[1])
+        shelf.open()
+        server = tornado.httpserver.HTTPServer(make_application(shelf, lambda given: same(given, token)))
+        server.add_sockets(tornado.netutil.bind_sockets(here.web_port, here.ip))
+        log.info("the archive part listens on %s:%s", here.ip, here.web_port)
+        try:
+            await run_together(stop, shelf.run(), health.run())
+        finally:
+            server.stop()
+            await server.close_all_connections()
 
 
 async def run_uninstall(setup: Setup, stop: asyncio.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta
 
@@ -78,7 +79,14 @@ def read_rules(configured: Mapping[str, object], profiles: Mapping[str, object])
         rules = convert(dict(configured), Rules, "Podium")
     except BadInput as error:
         raise ConfigurationError(error.message, "See: podium --help-all") from None
-    for name in rules.pool:
+    for name, pool in rules.pool.items():
         if name not in profiles:
             raise ConfigurationError(f"Podium.pool: there is no profile {name!r}.")
+        try:
+            ZoneInfo(pool.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ConfigurationError(
+                f"Podium.pool[{name!r}], timezone: there is no time zone {pool.timezone!r}.",
+                "Name it as the IANA time zone database does, such as Europe/Berlin.",
+            ) from None
     return rules

@@ -110,7 +110,7 @@ def configurable_http_proxy() -> list[str]:
     found = node()
     if not found.path:
         raise ToolError(found.reason)
-    return [str(found.path), str(script)]
+    return [str(found.path), f"--import={(PROXY / 'guard.mjs').as_uri()}", str(script)]
 
 
 def _machine() -> str:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import contextlib
 
-from hub.errors import NotFound
+from hub import ending
+from hub.ending import Kept
+from hub.errors import Conflict, NotFound
 from hub.store.base import Store
+
+NOT_KEPT = Kept(message="Podium was uninstalled.")
 
 
 async def clear(store: Store) -> None:
@@ -25,7 +29,9 @@ async def clear(store: Store) -> None:
         else:
             left.add(name)
             if not event.workspace.deleting:
-                with contextlib.suppress(NotFound):
+                with contextlib.suppress(NotFound, Conflict):
+                    # What keeps home folders goes with the release, so nothing waits for it.
+                    await store.update(ending.noted(event.workspace, NOT_KEPT))
                     await store.delete(name)
         if not left:
             return

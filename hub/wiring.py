@@ -43,6 +43,8 @@ from proxy.chp import ProxyClient
 from proxy.keeper import RouteKeeper
 from proxy.process import ProxyProcess
 
+KEPT = "What was made in its home folder is kept, and can be downloaded from the home page."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
@@ -138,12 +140,7 @@ class Setup:
         """What keeps the homes of workspaces that end; `session` must leave bodies as they are."""
         if not self.addresses.archive:
             return self.ground.archives
-        return RemoteArchives(session, self.addresses.archive, self.archive_token)
-
-    @property
-    def archive_token(self) -> str:
-        """What the archive part asks for."""
-        return derive(self.secrets.key, "archives")
+        return RemoteArchives(session, self.addresses.archive, derive(self.secrets.key, "archives"))
 
     def site(
         self,
@@ -168,7 +165,7 @@ class Setup:
             hub_key=self.secrets.key,
             session=session,
             own_port=self.ground.own_port,
-            kept=self.ground.kept,
+            kept=KEPT if self.addresses.archive else self.ground.kept,
             metrics=WebMetrics(self.figures),
             health=health,
         )
@@ -253,6 +250,8 @@ def make_preflight(setup: Setup, session: aiohttp.ClientSession, public: str, ow
         profiles=setup.profiles,
         rules=setup.rules,
         sign_in=setup.mode,
+        archives=setup.archives(session),
+        issuer=setup.oidc.issuer if setup.oidc else "",
         public_url=public,
         local=setup.address.local,
     )
@@ -304,10 +303,10 @@ class Hub:
             async def act() -> None:
                 await run_together(stop, controller.run(), preflight.run())
 
-            self._welcome((await ground.room.get()).spec.code)
             told = False
             try:
                 following = [part() for part in ground.follows()]
+                following.append(self._welcome_once())
                 leading = ground.lead(act)
                 parts = (watcher.run(), keeper.run(), health.run())
                 told = await run_together(stop, *following, *parts, leading)
@@ -328,6 +327,11 @@ class Hub:
         else:
             self._proxy.abandon()
         self._ports.close()
+
+    async def _welcome_once(self) -> None:
+        """Welcome people once the room is known, which in a cluster takes those that follow it."""
+        self._welcome((await self._setup.ground.room.get()).spec.code)
+        await asyncio.Event().wait()
 
     def _welcome(self, number: int) -> None:
         """Say where the hub is, and what one needs to get in; `number` is that of the join code."""

@@ -73,6 +73,13 @@ class MemoryProbe:
         self._reality.drain(context.name, name, request.json["workers"])
         asyncio.get_running_loop().call_later(self._reality.world.pace, self._moved, context.name)
 
+    async def ask_notebook(self, context: Context, address: str, request: Request) -> None:
+        assert address == f"notebook.{context.name}:8888"
+        assert isinstance(request.json, dict)
+        assert self._reality.notebook is not None
+        self._reality.notebook = replace(self._reality.notebook, restarted=request.json["at"])
+        asyncio.get_running_loop().call_later(self._reality.world.pace, self._moved, context.name)
+
     async def reach(self, context: Context) -> bool:
         await self._reality.meanwhile()
         return self._reality.reachable and f"/{context.name}" in self._reality.routes

@@ -112,6 +112,11 @@ class MemoryRoom:
     def __init__(self, room: Room | None = None) -> None:
         self._room = Latest(room or Room())
 
+    @property
+    def value(self) -> Room:
+        """As it is now."""
+        return self._room.value
+
     async def get(self) -> Room:
         return self._room.value
 

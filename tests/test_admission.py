@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.admission import MOST_ENDING, adopt, change, check, complete, launch, names, workspace_name
-from hub.errors import BadInput, Conflict
+from hub.errors import BadInput, Conflict, Forbidden
 from hub.model import FINALIZER, ClusterSpec, Status, Workspace
 from hub.profiles import read_profiles
 from hub.settings import Content
 from hub.wire import convert, plain_object, replace
-from tests.builders import HUB_KEY, NAME, NOW, been, cluster_specs, make_workspace
+from tests.builders import HUB_KEY, NAME, NOW, SETTINGS, been, cluster_specs, make_workspace
 
 PROFILES = read_profiles(
     {
@@ -178,6 +178,81 @@ def test_an_extension_goes_as_far_as_the_profile_allows(asked, given):
 def test_an_end_in_the_past_that_is_there_already_is_no_obstacle():
     late = NOW + timedelta(hours=9)
     assert change(make_workspace(), {"spec": {"workers": 1}}, late).spec.expires < late
+
+
+# Hands, restarts, places in line: moments that say "now", and who may say so.
+
+EARLIER, LATEST = NOW - timedelta(hours=1), LATER + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("said", [EARLIER, LATER, LATEST])
+def test_a_raised_hand_is_up_since_our_clock_says_so(said):
+    assert (
+        change(make_workspace(), {"spec": {"helpWanted": said.isoformat()}}, LATER).spec.help_wanted == LATER
+    )
+
+
+def test_a_hand_that_is_up_stays_up_since_then_and_comes_down():
+    up = make_workspace(help_wanted=NOW)
+    assert change(up, {"spec": {"helpWanted": LATER.isoformat()}}, LATER).spec.help_wanted == NOW
+    assert change(up, {"spec": {"workers": 3}}, LATER).spec.help_wanted == NOW
+    assert change(up, {"spec": {"helpWanted": None}}, LATER).spec.help_wanted is None
+
+
+def test_a_hand_may_be_raised_when_the_launch_failed():
+    failed = make_workspace(status=Status(phase="Failed"))
+    assert change(failed, {"spec": {"helpWanted": LATER.isoformat()}}, LATER).spec.help_wanted == LATER
+
+
+def test_a_restart_is_from_now_on_and_only_when_it_is_asked_for():
+    restarted = change(make_workspace(), {"spec": {"restartedAt": EARLIER.isoformat()}}, LATER)
+    assert restarted.spec.restarted_at == LATER
+    assert change(restarted, {"spec": {"workers": 3}}, LATEST).spec.restarted_at == LATER
+    assert change(restarted, {"spec": {"restartedAt": None}}, LATEST).spec.restarted_at == LATER
+
+
+def test_an_instructor_moves_somebody_up_in_line_and_back():
+    waiting = make_workspace()
+    moved = change(waiting, {"spec": {"queuedAt": EARLIER.isoformat()}}, LATER, instructs=True)
+    assert (moved.spec.queued_at, moved.spec.touched) == (EARLIER, NOW)
+    assert change(moved, {"spec": {"queuedAt": None}}, LATER, instructs=True).spec.queued_at is None
+    assert change(moved, {"spec": {"workers": 3}}, LATER).spec.queued_at == EARLIER
+
+
+def test_nobody_waits_from_a_moment_that_is_yet_to_come():
+    moved = change(make_workspace(), {"spec": {"queuedAt": LATEST.isoformat()}}, LATER, instructs=True)
+    assert moved.spec.queued_at == LATER
+
+
+def test_nobody_moves_themselves_up():
+    with pytest.raises(BadInput) as refused:
+        change(make_workspace(), {"spec": {"queuedAt": EARLIER.isoformat()}}, LATER)
+    assert refused.value.message == "spec.queuedAt: cannot be changed."
+
+
+def test_an_instructor_who_lowers_a_hand_is_no_sign_of_its_owner():
+    up = make_workspace(help_wanted=NOW)
+    assert change(up, {"spec": {"helpWanted": None}}, LATER, instructs=True).spec.touched == NOW
+    assert change(up, {"spec": {"helpWanted": None}}, LATER).spec.touched == LATER
+    assert change(up, {"spec": {"workers": 3}}, LATER, instructs=True).spec.touched == LATER
+    assert change(up, {"spec": {}}, LATER, instructs=True).spec.touched == LATER
+
+
+def test_an_end_that_is_fixed_is_put_off_by_instructors_alone():
+    fixed = make_workspace(settings=replace(SETTINGS, extendable=False))
+    later = {"spec": {"expires": (LATER + timedelta(hours=8)).isoformat()}}
+    with pytest.raises(Forbidden) as refused:
+        change(fixed, later, LATER)
+    assert refused.value.message == "The end of this workspace is fixed."
+    assert change(fixed, {"spec": {"workers": 3}}, LATER).spec.workers == 3
+    assert change(fixed, later, LATER, instructs=True).spec.expires == LATER + timedelta(hours=8)
+
+
+@pytest.mark.parametrize("name", ["helpWanted", "restartedAt", "queuedAt", "expires"])
+def test_a_moment_without_a_zone_is_refused(name):
+    with pytest.raises(BadInput) as refused:
+        change(make_workspace(), {"spec": {name: "2026-03-01T12:10:00"}}, LATER, instructs=True)
+    assert refused.value.message == f"spec.{name}: a time zone is needed."
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,9 @@ def test_an_own_go_is_installed_where_there_is_none_that_is_new_enough(machine, 
 def test_every_module_pins_what_is_built_from_it():
     for module, packages in binaries.PACKAGES.items():
         pinned = (binaries.MODULES / module / "go.mod").read_text()
+        own = (binaries.MODULES / module / "main.go").exists()
         assert [
-            package for package in packages.values() if f"\t{package}\n" not in pinned.replace("tool ", "\t")
+            package
+            for package in packages.values()
+            if not (own and package == ".") and f"\t{package}\n" not in pinned.replace("tool ", "\t")
         ] == []

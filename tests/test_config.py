@@ -161,7 +161,9 @@ class TestNames:
         with pytest.raises(ConfigurationError) as raised:
             check_names(Config({"Podium": {"prot": 1}}))
         assert raised.value.message == "Podium.prot: there is no such setting."
-        assert raised.value.hint.startswith("There are: backend, config_file, image, ip, ")
+        assert raised.value.hint.startswith(
+            "There are: archive_address, archive_directory, archive_limit, backend, "
+        )
 
     def test_every_known_one_is_let_by(self) -> None:
         names = ["config_file", "ip", "port", "profiles", "state", "log_level"]
@@ -314,11 +316,22 @@ class TestSecretsOfTheEnvironment:
         given = {"PODIUM_HUB_KEY": self.KEY, "PODIUM_API_TOKEN": "t" * 32}
         assert secrets_given(given) == Secrets(self.KEY.encode(), "t" * 32, "")
 
+    def test_of_sign_in_are_there_too(self) -> None:
+        given = {
+            "PODIUM_HUB_KEY": self.KEY,
+            "PODIUM_INSTRUCTOR_PASSWORD": "12345678",
+            "PODIUM_OIDC_SECRET": "s",
+        }
+        found = secrets_given(given)
+        assert found is not None
+        assert (found.instructor, found.oidc) == ("12345678", "s")
+
     @pytest.mark.parametrize(
         ("given", "named"),
         [
             ({"PODIUM_HUB_KEY": "short"}, "PODIUM_HUB_KEY"),
             ({"PODIUM_HUB_KEY": KEY, "PODIUM_API_TOKEN": ""}, "PODIUM_API_TOKEN"),
+            ({"PODIUM_HUB_KEY": KEY, "PODIUM_INSTRUCTOR_PASSWORD": "1234567"}, "PODIUM_INSTRUCTOR_PASSWORD"),
             (
                 {"PODIUM_HUB_KEY": KEY, "CONFIGPROXY_AUTH_TOKEN": "with spaces, so none"},
                 "CONFIGPROXY_AUTH_TOKEN",
@@ -328,3 +341,27 @@ class TestSecretsOfTheEnvironment:
     def test_that_cannot_be_used_are_named(self, given: dict[str, str], named: str) -> None:
         with pytest.raises(ConfigurationError, match=named):
             secrets_given(given)
+
+
+class TestSignIn:
+    PROVIDER = "c.Podium.oidc = {'issuer': 'https://login.example.org', 'client_id': 'podium'}\n"
+
+    def test_of_a_class_may_be_found_by_others(self) -> None:
+        app, _ = configured(GOOD + "c.Podium.sign_in = 'class'\nc.Podium.ip = '0.0.0.0'\n")
+        assert (app.sign_in, app.provider()) == ("class", None)
+
+    def test_at_a_provider_says_which(self) -> None:
+        app, _ = configured(GOOD + self.PROVIDER + "c.Podium.sign_in = 'oidc'\n")
+        assert app.provider().issuer == "https://login.example.org"
+
+    @pytest.mark.parametrize(
+        ("text", "named"),
+        [
+            ("c.Podium.sign_in = 'oidc'\n", "Podium.oidc, issuer"),
+            (f"c.Podium.sign_in = 'oidc'\nc.Podium.ip = '0.0.0.0'\n{PROVIDER}", "Podium.public_url"),
+            ("c.Podium.sign_in = 'oidc'\nc.Podium.oidc = {'secret': 'a'}\n", "secret"),
+            ("c.Podium.sign_in = 'ldap'\n", "sign_in"),
+        ],
+    )
+    def test_that_cannot_be_is_named(self, capsys: pytest.CaptureFixture[str], text: str, named: str) -> None:
+        assert named in problem(capsys, GOOD + text)

@@ -177,7 +177,9 @@ async def test_the_room_page_asks_for_a_pool_until_a_time(s):
     assert pool(s) is None
 
 
-@in_simulation(rules=Rules(pool={"workshop": PoolRule(schedule=(Hours(start="12:10", end="12:20", size=2),))}))
+@in_simulation(
+    rules=Rules(pool={"workshop": PoolRule(schedule=(Hours(start="12:10", end="12:20", size=2),))})
+)
 async def test_a_pool_may_have_hours(s):
     await asyncio.sleep(9 * 60)
     assert s.objects == {}

@@ -38,7 +38,15 @@ async def test_beyond_capacity_people_wait_and_come_in_by_themselves(s):
     assert s.waits(eve)
     assert s.get(eve).status.message == "All places are taken; you are next, and enter by yourself."
     assert s.get(kim).status.message.startswith("All places are taken; 1 person is before you")
-    assert s.get(eve).status.queue.eta >= s.get(ada).spec.expires, "somebody leaves when their time is up"
+    assert s.get(eve).status.queue.eta is None, (
+        "somebody leaves in eight hours at the latest; nobody knows when"
+    )
+    ends = s.now() + timedelta(minutes=20)
+    await s.ask(ada, expires=ends)
+    await s.until("that is told", lambda: s.get(eve).status.queue.eta)
+    assert timedelta(0) <= s.get(eve).status.queue.eta - ends < timedelta(seconds=10), (
+        "and a launch after that"
+    )
     await s.store.delete(ada)
     await s.until("eve is in", lambda: s.settled(eve))
     assert s.get(eve).status.queue is None
@@ -142,7 +150,9 @@ async def test_launches_are_paced(s):
 
     await s.until("all are in", all_ready)
     assert most == 2
-    order = sorted(names, key=lambda name: next(e.at for e in s.get(name).status.history if e.phase == "Ready"))
+    order = sorted(
+        names, key=lambda name: next(e.at for e in s.get(name).status.history if e.phase == "Ready")
+    )
     assert {*order[:2]} == {*names[:2]}, "first come, first served"
 
 
@@ -185,7 +195,9 @@ def test_words_about_places_are_few(people):
     async def dialogue(s):
         names = await crowd(s, *(f"person-{number:02}" for number in range(people)))
         await s.until("all are told", lambda: all(position(s, name) for name in names[1:]))
-        versions = int(max(s.objects.values(), key=lambda w: int(w.metadata.resource_version)).metadata.resource_version)
+        versions = int(
+            max(s.objects.values(), key=lambda w: int(w.metadata.resource_version)).metadata.resource_version
+        )
         await asyncio.sleep(600)
         assert s.of("person-00")
         latest = max(int(w.metadata.resource_version) for w in s.objects.values())

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from hub.culler import FAILED_KEPT, next_look, verdict
-from hub.model import Status
+from hub.culler import FAILED_KEPT, WAIT, next_look, renewed, verdict, waited
+from hub.model import POOL, Status, Workspace
 from hub.observed import Observed
 from hub.settings import KubernetesSettings
 from hub.wire import replace
@@ -90,3 +90,35 @@ def test_a_namespace_that_somebody_deleted_comes_back_unless_the_profile_says_no
 def test_an_end_is_looked_at_often():
     assert next_look(make_workspace(deleting=True), NOW) == 5
     assert next_look(make_workspace(status=been("Ready", "Starting/NamespaceDeleted")), NOW) == 5
+
+
+# The pool, and the line.
+
+
+def member(**fields) -> Workspace:
+    """What nobody owns yet."""
+    made = make_workspace(owner="", **fields)
+    return replace(made, metadata=replace(made.metadata, labels={POOL: "mark"}))
+
+
+def test_the_clocks_of_what_nobody_owns_stand_still():
+    failed = member(status=FAILED_AT)
+    for workspace in (member(status=READY), failed):
+        assert verdict(workspace, IDLE, NOW + 100 * HOUR) == ""
+        assert next_look(workspace, NOW + 100 * HOUR) == 30
+    lost = replace(SETTINGS, kubernetes=KubernetesSettings(namespace_lost="remove"))
+    assert verdict(member(status=READY, settings=lost), Observed(), NOW) == "lost"
+    taken = replace(member(status=READY), spec=replace(member().spec, owner="ada"))
+    assert verdict(taken, IDLE, NOW + HOUR) == "idle"
+    assert verdict(make_workspace(owner="", status=READY), IDLE, NOW + HOUR) == "idle", "written by hand"
+
+
+def test_who_waited_in_line_has_all_of_their_time_before_them():
+    late = NOW + WAIT
+    assert waited(make_workspace(), late)
+    assert not waited(make_workspace(), late - seconds(1))
+    assert not waited(make_workspace(status=READY), late)
+    assert not waited(make_workspace(deleting=True), late)
+    begins = renewed(make_workspace(), late)
+    assert (begins.spec.touched, begins.spec.expires) == (late, late + 8 * HOUR)
+    assert not waited(begins, late), "once is enough"

@@ -83,7 +83,7 @@ def definition(**changes: Any) -> dict[str, Any]:
 
 
 class TestTheDefinitionOfWorkspaces:
-    OURS = crd.crd()
+    OURS = json.loads(json.dumps(crd.crd()))
 
     def test_is_that_of_this_version(self):
         assert judge.custom_resource(definition(), self.OURS).level == GOOD

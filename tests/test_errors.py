@@ -16,6 +16,7 @@ STATUS = {
     errors.Conflict: (409, "conflict"),
     errors.TooLarge: (413, "too-large"),
     errors.WrongContentType: (415, "wrong-content-type"),
+    errors.TooMany: (429, "too-many"),
     errors.Unavailable: (503, "unavailable"),
     errors.ConfigurationError: (500, "configuration"),
 }

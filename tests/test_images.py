@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import io
+import json
 import re
 import tarfile
 import tomllib
@@ -31,6 +32,8 @@ def test_an_image_has_the_version_of_the_release(kind: Kind, release: str) -> No
 def test_so_has_what_runs_in_workspaces(release: str) -> None:
     project = tomllib.loads(WORKSPACE.file.with_name("pyproject.toml").read_text())["project"]
     assert project["version"] == release
+    extension = WORKSPACE.file.parent / "podium_workspace/labextensions/podium-workspace/package.json"
+    assert json.loads(extension.read_text())["version"] == release
 
 
 def test_an_image_is_made_anew_when_what_it_copies_has_changed() -> None:

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub import tools
 from hub.metrics import ControllerMetrics, Figures, KubernetesMetrics, Room, WebMetrics
-from hub.model import ClusterStatus, Status
+from hub.model import POOL, ClusterStatus, Status
+from hub.wire import replace
 from tests.builders import NAME, NOW, been, make_workspace
 from tests.memory_store import MemoryStore
 from tests.running import running_hub
@@ -64,7 +65,11 @@ class TestWeb:
         metrics = WebMetrics(figures)
         metrics.answered("GET", 200, "HomeHandler", 0.004)
         metrics.answered("GET", 200, "EventsHandler", None)
+        metrics.clicked("claimed")
         assert ours(await read(figures)) == {
+            'podium_clicks_total{answer="claimed"}': 1,
+            'podium_clicks_total{answer="launched"}': 0,
+            'podium_clicks_total{answer="found"}': 0,
             'podium_http_requests_total{method="GET",status="200"}': 2,
             'podium_http_request_duration_seconds_count{handler="HomeHandler"}': 1,
             'podium_http_request_duration_seconds_sum{handler="HomeHandler"}': 0.004,
@@ -92,7 +97,12 @@ class TestWhatThereIs:
         clusters = {"dask": ClusterStatus(workers=4, ready=3), "spark": ClusterStatus(workers=1)}
         ready = make_workspace(status=Status(phase="Ready", clusters=clusters))
         queued = make_workspace(name="cluster-def456", status=been("Queued"))
-        store = MemoryStore(lambda: NOW, {each.name: each for each in (ready, queued)})
+        pool = [
+            make_workspace(name=f"cluster-pool0{number}", owner="", status=been(phase))
+            for number, phase in enumerate(("Ready", "Starting", "Queued"))
+        ]
+        pool = [replace(w, metadata=replace(w.metadata, labels={POOL: "mark"})) for w in pool]
+        store = MemoryStore(lambda: NOW, {each.name: each for each in (ready, queued, *pool)})
         figures = Figures()
         self.metrics = ControllerMetrics(figures)
         Room(figures, self.metrics, store, ["one name"], Routes())
@@ -102,7 +112,7 @@ class TestWhatThereIs:
         with self.metrics.act():
             read_ = ours(await read(figures))
         assert read_["podium_leader"] == 1
-        phases = {"Queued": 1, "Starting": 0, "Ready": 1, "Stopping": 0, "Failed": 0}
+        phases = {"Queued": 2, "Starting": 1, "Ready": 2, "Stopping": 0, "Failed": 0}
         for phase, number in phases.items():
             assert read_[f'podium_workspaces{{phase="{phase}"}}'] == number
         workers = {"dask": (4, 3), "ipyparallel": (0, 0), "spark": (1, 0)}
@@ -110,6 +120,8 @@ class TestWhatThereIs:
             assert read_[f'podium_workers_desired{{framework="{name}"}}'] == desired
             assert read_[f'podium_workers_ready{{framework="{name}"}}'] == ready
         assert read_["podium_queue_length"] == 1
+        assert read_['podium_pool_members{state="ready"}'] == 1
+        assert read_['podium_pool_members{state="starting"}'] == 2
         assert read_["podium_workqueue_depth"] == 1
         assert read_["podium_routes_desired"] == 2
         assert read_['podium_routes_present{proxy="10.0.0.7:8001"}'] == 2

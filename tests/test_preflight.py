@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -41,10 +42,33 @@ class TestSignIn:
         ],
     )
     def test_of_each_kind(self, mode, seats, is_open, state, said):
-        check = judge.sign_in(course(seats), mode, is_open)
+        check = judge.sign_in(course(seats), mode, is_open, Shown())
         assert (check.name, check.title, check.state) == ("sign-in", "Sign-in", state)
         assert said in check.message
         assert bool(check.hint) == (state != OK)
+
+    @pytest.mark.parametrize("wrong", [Shown(wrong="it has expired"), Shown(unreachable="it has expired")])
+    def test_by_a_provider_that_is_away(self, wrong):
+        check = judge.sign_in(course(), "oidc", True, wrong)
+        assert (check.state, check.message) == (
+            FAILED,
+            "The provider that people sign in at is away: it has expired.",
+        )
+
+
+class TestKeptFiles:
+    @pytest.mark.parametrize(
+        ("days", "there", "wrong", "state", "said"),
+        [
+            (7, True, "", OK, "for 7 days"),
+            (7, False, "", WARNING, "Nothing keeps"),
+            (7, True, "connection refused", FAILED, "does not answer: connection refused."),
+            (0, True, "", SKIPPED, "The profile course keeps nothing."),
+        ],
+    )
+    def test_after_the_end(self, days, there, wrong, state, said):
+        check = judge.archive(course(archive_time=days * 86400), there, wrong)
+        assert (check.state, said in check.message) == (state, True), check
 
 
 class TestCapacity:
@@ -194,6 +218,13 @@ class TestLaunch:
                 URL,
                 OK,
                 f"answered at {URL} after 4.2 s, over HTTP and WebSocket, and all 4 workers were",
+            ),
+            (replace(WELL, workers=1), URL, OK, "and its worker was ready after 9.5 s. It is removed"),
+            (
+                Tried(way=URL, launched=False),
+                URL,
+                OK,
+                f"of the pool answered at {URL}, over HTTP and WebSocket. The",
             ),
             (WELL, "", WARNING, "That is not the way people take"),
             (WELL, "https://elsewhere.example.org", WARNING, "https://elsewhere.example.org is out of reach"),

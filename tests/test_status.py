@@ -19,6 +19,7 @@ from hub.status import (
     last_activity,
     not_accepted,
     status,
+    waiting,
 )
 from hub.wire import replace
 from tests.builders import (
@@ -41,6 +42,7 @@ WAS_READY = been("Queued", "Starting/StartingNotebook", "Ready")
 FAILED = been(
     "Queued", "Starting/StartingNotebook", "Failed/NotebookCrashed", message="It crashed.", log=("a", "b")
 )
+BEGUN = been("Queued", "Starting/StartingNotebook", message="Starting JupyterLab.")
 STARTING = notebook(ready=False)
 NO_IMAGE = notebook(ready=False, running=False, reason="ImageMissing", message="There is no image x.")
 CRASHING = notebook(ready=False, restarts=MOST_RESTARTS, log=("last words",), message="It ended.")
@@ -77,17 +79,30 @@ PHASES = {
     ),
     "it ended too often": (QUEUED, saw(CRASHING), NOW, "Failed/NotebookCrashed", "JupyterLab ended 3 times"),
     "it takes too long": (
-        QUEUED,
+        BEGUN,
         saw(STARTING),
-        LATE,
+        LATE + seconds(60),
         "Failed/LaunchTimeout",
         "JupyterLab did not answer within 300",
     ),
-    "nothing came for too long": (QUEUED, saw(), LATE, "Failed/LaunchTimeout", "JupyterLab did not answer"),
-    "up but not reachable for too long": (
+    "nothing came for too long": (
+        BEGUN,
+        saw(),
+        LATE + seconds(60),
+        "Failed/LaunchTimeout",
+        "JupyterLab did not answer",
+    ),
+    "whoever made it has a clock that is far behind": (
         QUEUED,
+        saw(STARTING),
+        NOW + seconds(600),
+        "Starting/StartingNotebook",
+        "Starting JupyterLab.",
+    ),
+    "up but not reachable for too long": (
+        BEGUN,
         saw(notebook()),
-        LATE,
+        LATE + seconds(60),
         "Failed/LaunchTimeout",
         "JupyterLab did not",
     ),
@@ -157,9 +172,9 @@ PHASES = {
         "",
     ),
     "it takes too long, and why is known": (
-        QUEUED,
+        BEGUN,
         saw(NO_IMAGE),
-        LATE,
+        LATE + seconds(60),
         "Failed/LaunchTimeout",
         "JupyterLab did not answer within 300 seconds: There is no image x.",
     ),
@@ -256,7 +271,8 @@ def test_the_last_lines_are_shown_while_something_is_wrong(before, seen, log):
 
 @pytest.mark.parametrize(("notebooks", "log"), [((notebook(ready=False, log=("x",)),), ("x",)), ((), ())])
 def test_a_launch_that_takes_too_long_keeps_the_last_lines(notebooks, log):
-    assert told(seen=saw(*notebooks), at=LATE).log == log
+    begun = make_workspace(status=BEGUN)
+    assert told(begun, saw(*notebooks), at=LATE + seconds(60)).log == log
 
 
 def test_a_launch_whose_time_of_birth_is_not_known_does_not_take_too_long():
@@ -562,3 +578,16 @@ def test_an_observation_knows_its_parts():
     assert seen.ready("notebook")
     assert not seen.ready("dask-worker"), "one that ends is not ready"
     assert not Observed().ready("notebook")
+
+
+def test_who_waits_in_line_is_told_of_their_place():
+    place = QueuePlace(position=3, eta=NOW, message="All places are taken.")
+    later = NOW + seconds(600)
+    told = waiting(make_workspace(), place, later)
+    assert (told.phase, told.reason, told.message, told.queue) == ("Queued", "", place.message, place)
+    assert told.url == "/cluster-abc123/"
+    assert told.history == (HistoryEntry(phase="Queued", at=NOW),), "from the click on"
+    again = waiting(make_workspace(status=told), QueuePlace(position=2), later + seconds(60))
+    assert (again.history, again.queue.position, again.message) == (told.history, 2, "")
+    begins = status(make_workspace(status=told), saw(STARTING), {}, later)
+    assert (begins.phase, begins.queue) == ("Starting", None)

@@ -118,7 +118,8 @@ class TestProxy:
         with pytest.raises(tools.ToolError, match=r"Node\.js"):
             tools.configurable_http_proxy()
         node = machine.program("node", "echo v20.0.0")
-        assert tools.configurable_http_proxy() == [str(node), str(path)]
+        guard = (machine.folder / "proxy" / "guard.mjs").as_uri()
+        assert tools.configurable_http_proxy() == [str(node), f"--import={guard}", str(path)]
 
     def test_that_of_the_machine(self, machine: Machine) -> None:
         path = machine.program("configurable-http-proxy", "")

@@ -162,8 +162,12 @@ annotations:
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
 {{- include "podium.podSecurity" $root }}
+{{- if eq $component "archive" }}
+  fsGroup: 1000
+  fsGroupChangePolicy: OnRootMismatch
+{{- end }}
 {{- include "podium.pullSecrets" $root.Values.images.pullSecrets }}
-automountServiceAccountToken: true
+automountServiceAccountToken: {{ ne $component "archive" }}
 containers:
   - name: {{ $component }}
     image: {{ include "podium.image" (list $root $root.Values.images.hub) }}
@@ -174,6 +178,9 @@ containers:
     volumeMounts:
       - {name: config, mountPath: /etc/podium, readOnly: true}
       - {name: tmp, mountPath: /tmp}
+      {{- if eq $component "archive" }}
+      - {name: archives, mountPath: /archives}
+      {{- end }}
       {{- if and (eq $component "controller") $root.Values.images.workspacePullSecret }}
       - {name: registries, mountPath: /etc/podium-registries, readOnly: true}
       {{- end }}
@@ -191,6 +198,11 @@ volumes:
   - name: tmp
     emptyDir:
       sizeLimit: 64Mi
+  {{- if eq (index . 1) "archive" }}
+  - name: archives
+    persistentVolumeClaim:
+      claimName: {{ $root.Release.Name }}-archive
+  {{- end }}
   {{- if and (eq (index . 1) "controller") $root.Values.images.workspacePullSecret }}
   - name: registries
     secret:

@@ -16,9 +16,20 @@ from hub.model import ClusterStatus, HistoryEntry, QueuePlace, Status, Workspace
 from tests.builders import make_workspace
 from tests.web.serving import Web
 
-FIRST = "Ada Bela Chen Dara Emil Fumi Grace Hugo Ines Jonas Kira Liam Mara Noor Otto Pia Quin Rosa Sven Tara".split()
-LAST = "Adler Brandt Costa Diaz Eriksen Fischer Garcia Haddad Ito Jensen Kowalski Lange Meier Novak".split()
-ODD = ("Ünal Özdemir 🎓", "محمد علي", "<b>Bob</b> & Co", "A name that is far too long to fit on any tile at all")
+FIRST = (
+    *("Ada", "Bela", "Chen", "Dara", "Emil", "Fumi", "Grace", "Hugo", "Ines", "Jonas"),
+    *("Kira", "Liam", "Mara", "Noor", "Otto", "Pia", "Quin", "Rosa", "Sven", "Tara"),
+)
+LAST = (
+    *("Adler", "Brandt", "Costa", "Diaz", "Eriksen", "Fischer", "Garcia"),
+    *("Haddad", "Ito", "Jensen", "Kowalski", "Lange", "Meier", "Novak"),
+)
+ODD = (
+    "Ünal Özdemir 🎓",
+    "محمد علي",
+    "<b>Bob</b> & Co",
+    "A name that is far too long to fit on any tile at all",
+)
 
 
 def person(number: int) -> str:
@@ -74,7 +85,7 @@ class Crowd:
             return Status(
                 phase="Starting",
                 reason="ImageMissing",
-                message="The image registry.example.org/own:2 does not exist. Tell the operator of this Podium.",
+                message="The image registry.example.org/own:2 does not exist. Tell the operator.",
                 history=(HistoryEntry(phase="Starting", reason="ImageMissing", at=launched),),
             )
         if number % 67 == 11:
@@ -86,7 +97,9 @@ class Crowd:
                 history=(HistoryEntry(phase="Failed", at=launched),),
             )
         if number % 10 == 9:
-            place = QueuePlace(position=number // 10 + 1, eta=now + timedelta(seconds=25 * (number // 10 + 1)))
+            place = QueuePlace(
+                position=number // 10 + 1, eta=now + timedelta(seconds=25 * (number // 10 + 1))
+            )
             return Status(phase="Queued", queue=place, history=(HistoryEntry(phase="Queued", at=now),))
         return self._working(made, now)
 

@@ -1,4 +1,4 @@
-"""What an attendee of a class sees, in a real browser: the line, the message, a hand, the end, and the network check."""
+"""What an attendee of a class sees, in a real browser: line, message, hand, the end, the network check."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aiohttp import web as server
 from playwright.sync_api import Browser, Page, expect
 
 from hub.model import QueuePlace
-from hub.room import ArchiveNote, Ended, Message, Room, RoomSpec
+from hub.room import ArchiveNote, Ended, Message, Room
 from hub.settings import Settings
 from hub.store.base import amend, amend_status
-from hub.web.auth import Person
+from hub.web.auth import GuestSignIn, Person
 from hub.web.class_sign_in import ClassSignIn
 from hub.wire import replace
 from tests.browser.browsing import browser, chromium, look
@@ -48,7 +48,8 @@ def place(tmp_path: Path, chrome: Browser) -> Iterator[Place]:
 
 def add(place: Place, **fields: Any) -> None:
     """Let Ada have a workspace."""
-    place.run(place.web.add(owner=ADA.name, **fields))
+    spec = {"expires": datetime.now(UTC) + timedelta(hours=3), **fields.pop("spec", {})}
+    place.run(place.web.add(owner=ADA.name, spec=spec, **fields))
 
 
 def wait_in_line(place: Place, position: int, seconds: float | None, message: str = "") -> None:
@@ -196,17 +197,17 @@ class TestEnd:
         now = datetime.now(UTC)
         kept = ArchiveNote(bytes=12_345_678, until=now + timedelta(days=7))
 
-        def ended(owner: str, uid: str, archive: ArchiveNote | None) -> Ended:
-            return Ended(
-                name=MINE, uid=uid, owner=owner, profile="workshop", launched=now, ended=now, archive=archive
-            )
+        def ended(owner: str, uid: str, archive: ArchiveNote | None, message: str = "") -> Ended:
+            common = {"name": MINE, "profile": "workshop", "launched": now, "ended": now}
+            return Ended(owner=owner, uid=uid, archive=archive, archive_message=message, **common)
 
         def leave(room: Room) -> Room:
             everything = (
                 ended(ADA.name, "11111111-aaaa", kept),
                 ended("class-somebody-else00", "22222222-bbbb", kept),
                 ended(ADA.name, "33333333-cccc", replace(kept, until=now - timedelta(days=1))),
-                ended(ADA.name, "44444444-dddd", None),
+                ended(ADA.name, "44444444-dddd", None, "They are larger than 5 GB."),
+                ended("class-somebody-else00", "55555555-eeee", None, "Its pod was lost."),
             )
             return replace(room, status=replace(room.status, ended=everything))
 
@@ -216,6 +217,8 @@ class TestEnd:
         expect(downloads).to_have_count(1)
         expect(downloads).to_have_attribute("href", f"/archives/{MINE}-11111111.tar.gz")
         expect(page.locator(".kept")).to_contain_text("12.3 MB")
+        expect(page.locator(".kept .note")).to_have_count(1)
+        expect(page.locator(".kept .note")).to_contain_text("could not be kept. They are larger than 5 GB.")
         look(page, "kept")
 
 
@@ -225,14 +228,18 @@ class TestWayBack:
         page = place.open(f"/workspaces/{MINE}")
         expect(page.locator(".return")).to_have_text(CLASS.return_code(ADA))
 
-    def test_is_not_shown_to_an_instructor(self, tmp_path: Path, chrome: Browser) -> None:
+
+class TestInstructor:
+    def test_sees_a_workspace_and_not_the_way_into_it(self, tmp_path: Path, chrome: Browser) -> None:
         grace = Person("instructor-grace00000000", "Grace", "instructor")
         with a_place(tmp_path, chrome, grace, CLASS) as room:
-            add(room)
+            add(room, phase="Starting", spec={"display_name": ADA.display_name})
             page = room.open(f"/workspaces/{MINE}")
-            expect(page.locator(".return")).to_have_count(0)
+            expect(page.get_by_text("This is the workspace of Ada Lovelace")).to_be_visible()
+            room.run(room.web.report(phase="Ready", reason=""))
+            text(page, "headline").to_have_text("The workspace is ready")
             expect(page.get_by_role("link", name="Open notebook")).to_have_count(0)
-            expect(page.get_by_text("This is the workspace of")).to_be_visible()
+            expect(page.locator(".return")).to_have_count(0)
             look(page, "workspace-of-somebody")
 
 
@@ -257,10 +264,11 @@ class TestNetwork:
         network().to_contain_text("holds live updates back")
 
     def test_without_cookies(self, tmp_path: Path, chrome: Browser) -> None:
-        with a_place(tmp_path, chrome) as alone:
-            alone.line.drops_cookies = True
-            page = alone.context.new_page()
-            page.goto(alone.line.url)
+        guest = Person("guest-0000000000000000")
+        with a_place(tmp_path, chrome, guest, GuestSignIn(TOKEN, COOKIE_SECRET)) as demonstration:
+            demonstration.line.drops_cookies = True
+            page = demonstration.context.new_page()
+            page.goto(demonstration.line.url)
             expect(page.locator("#network")).to_contain_text("This browser refuses cookies")
 
     def test_with_a_clock_that_is_off(self, place: Place) -> None:

@@ -19,6 +19,7 @@ from hub.store.base import amend_status
 from hub.store.files import FileStore
 from tests.browser.browsing import browser, chromium, look
 from tests.browser.crowd import Crowd, cluster_name, person
+from tests.browser.frames import CATEGORIES, frames, said
 from tests.web.elsewhere import Elsewhere, serving_elsewhere
 from tests.web.serving import PERSON, session_cookie
 
@@ -28,7 +29,6 @@ pytestmark = [
 ]
 
 MANY, CHANGES_PER_SECOND, WATCHED = 200, 50.0, 6.0
-FRAMES = Path(__file__).parent / "frames.js"
 
 
 class Refusing(FileStore):
@@ -73,7 +73,9 @@ class Class:
     def change(self, number: int, **spec: Any) -> None:
         """Let somebody change their own."""
         present = self.get(number)
-        self.run(self.web.store.update(hub.wire.replace(present, spec=hub.wire.replace(present.spec, **spec))))
+        self.run(
+            self.web.store.update(hub.wire.replace(present, spec=hub.wire.replace(present.spec, **spec)))
+        )
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def tile(page: Page, number: int) -> Any:
     return page.locator(f"#{cluster_name(number)}")
 
 
-def said(page: Page, text: str) -> None:
+def job(page: Page, text: str) -> None:
     """Wait until a job says something."""
     expect(page.locator(".job-title").first).to_have_text(text, timeout=20_000)
 
@@ -106,24 +108,25 @@ def workers(workspaces: list[Workspace], framework: str) -> set[int | None]:
 
 
 class TestTiles:
-    def test_two_hundred_are_live_without_lag(self, room: Class, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_two_hundred_are_live_without_lag(
+        self, room: Class, chrome: Browser, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         room.come(MANY)
         page = room.open()
-        page.evaluate(FRAMES.read_text())
+        chrome.start_tracing(page=page, categories=CATEGORIES)
         with room.elsewhere.beside(room.crowd.live(CHANGES_PER_SECOND, WATCHED)):
             page.wait_for_timeout(WATCHED * 1000)
-        figures = page.evaluate("window.frames_()")
+        drawn = frames(chrome.stop_tracing())
         with capsys.disabled():
-            print(f"\n  {MANY} tiles, {CHANGES_PER_SECOND:g} changes a second: {figures}")
-        assert room.crowd.written > 100
-        assert figures["frames"] > 0
+            print(f"\n  {MANY} tiles, {room.crowd.written} changes in {WATCHED:g} s: {said(drawn)}")
+        # Changes are drawn by the handful, so there are far fewer pictures than changes.
+        assert 0 < len(drawn) < WATCHED * 10
         # In the end every tile says what its object does.
         for workspace in room.all():
             if workspace.status.phase == "Ready":
                 dask = workspace.status.clusters["dask"]
                 text = f"Dask {dask.ready}" + ("" if dask.ready == dask.workers else f"/{dask.workers}")
-                meters = page.locator(f"#{workspace.name} .meter")
-                expect(meters.first).to_have_text(text)
+                expect(page.locator(f"#{workspace.name} .meter").first).to_have_text(text)
 
     def test_say_what_an_instructor_has_to_know(self, room: Class) -> None:
         room.come(40)
@@ -189,10 +192,10 @@ class TestActions:
         page = room.open()
         page.locator("#to-dask").fill("7")
         page.locator(".frame[data-framework=dask] [data-action=scale]").click()
-        said(page, "Dask to 7 workers: 29 workspaces")  # one launch failed
+        job(page, "Dask to 7 workers: 29 workspaces")  # one launch failed
         assert workers([w for w in room.all() if w.status.phase != "Failed"], "dask") == {7}
         page.get_by_role("button", name="Undo").click()
-        said(page, "Undone: Dask to 7 workers: 29 workspaces")
+        job(page, "Undone: Dask to 7 workers: 29 workspaces")
         assert [w.spec.clusters for w in room.all()] == [w.spec.clusters for w in before]
 
     def test_for_a_selection_by_keys_alone(self, room: Class) -> None:
@@ -206,7 +209,7 @@ class TestActions:
         expect(page.locator("#to-dask")).to_be_focused()
         page.keyboard.type("1")
         page.keyboard.press("Enter")
-        said(page, "Dask to 1 worker: 3 workspaces")
+        job(page, "Dask to 1 worker: 3 workspaces")
         page.keyboard.press("Escape")
         page.keyboard.press("Escape")
         expect(page.locator("#target")).to_have_text("Everybody (9)")
@@ -218,11 +221,11 @@ class TestActions:
         store.refuses = (cluster_name(1),)
         page = room.open()
         page.locator(".frame[data-framework=spark] [data-action=add]").click()
-        said(page, "Add Spark: 1 of 2 workspaces")
+        job(page, "Add Spark: 1 of 2 workspaces")
         expect(page.locator(".job li")).to_have_text(f"{person(1)} The quota is used up. Ask the operator.")
         store.refuses = ()
         page.get_by_role("button", name="Try again").click()
-        said(page, "Add Spark: 1 workspace")
+        job(page, "Add Spark: 1 workspace")
         assert all("spark" in w.spec.clusters for w in room.all())
 
     def test_more_time(self, room: Class) -> None:
@@ -232,7 +235,7 @@ class TestActions:
         tile(page, 0).click()
         expect(page.locator("#target")).to_have_text(person(0))
         page.get_by_role("button", name="+15 min").click()
-        said(page, "More time: 1 workspace")
+        job(page, "More time: 1 workspace")
         assert 890 < (room.get(0).spec.expires - before).total_seconds() < 910
 
     def test_restart_and_stop_can_be_called_back(self, room: Class) -> None:
@@ -253,7 +256,7 @@ class TestActions:
         page.locator("#controls").get_by_role("button", name="Stop").click()
         expect(page.locator("#ask-title")).to_have_text("Stop 3 workspaces?")
         page.locator("[data-yes]").click()
-        said(page, "Stop: 3 workspaces")
+        job(page, "Stop: 3 workspaces")
         assert all(w.deleting for w in room.all())
 
     def test_move_up_in_line_and_lower_the_hands(self, room: Class) -> None:
@@ -261,13 +264,13 @@ class TestActions:
         page = room.open()
         tile(page, 39).click()
         page.get_by_role("button", name="Move to the front").click()
-        said(page, "Move to the front: 1 workspace")
+        job(page, "Move to the front: 1 workspace")
         moved = room.get(39).spec.queued_at
         assert moved is not None
         assert all(moved < room.get(n).metadata.creation_timestamp for n in (9, 19, 29))  # type: ignore[operator]
         page.locator("[data-clear]").click()
         page.get_by_role("button", name="Lower 2 hands").click()
-        said(page, "Lower the hand: 2 workspaces")
+        job(page, "Lower the hand: 2 workspaces")
         assert not any(w.spec.help_wanted for w in room.all())
 
 

@@ -1,4 +1,4 @@
-"""The pure part of the pages' script, in Node."""
+"""The pure parts of the pages' scripts, in Node."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 from hub import tools
 
 
-def test_what_the_pages_show() -> None:
+@pytest.mark.parametrize("what", ["view", "room"])
+def test_what_the_pages_show(what: str) -> None:
     node = tools.node()
     if node.path is None:
         pytest.skip(node.reason)
-    script = Path(__file__).parent / "view.test.mjs"
+    script = Path(__file__).parent / f"{what}.test.mjs"
     done = subprocess.run([node.path, "--test", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -66,6 +66,40 @@ test('a warning comes in time, and not for a short idle time all along', () => {
   assert.equal(view.warning('Stopping', 1, 1, 600), null);
 });
 
+test('a wait is said as people say it', () => {
+  const table = [[0, 'any moment now'], [-60, 'any moment now'], [19, 'any moment now'], [20, 'in about a minute'],
+    [89, 'in about a minute'], [100, 'in about 2 minutes'], [3600, 'in about 60 minutes'], [7300, 'in about 2 hours']];
+  for (const [seconds, text] of table) assert.equal(view.roughly(seconds), text);
+});
+
+test('a place in line is told only while it is one', () => {
+  const queue = { position: 4, eta: at(120), message: 'All seats are taken.' };
+  const told = view.line('Queued', { queue }, START);
+  assert.equal(told.headline, 'You are number 4 in line');
+  assert.match(told.wait, /^Your notebook should open in about 2 minutes, at \S/);
+  assert.equal(view.line('Queued', { queue: { ...queue, position: 1 } }, START).headline, 'You are next');
+  assert.match(view.line('Queued', { queue: { ...queue, eta: null } }, START).wait, /^Nobody can tell/);
+  assert.equal(view.line('Queued', { queue: null }, START), null);
+  assert.equal(view.line('Starting', { queue }, START), null);
+});
+
+test('the network check names what is wrong, and nothing else', async () => {
+  const text = readFileSync(new URL('../../templates/static/check.js', import.meta.url)).toString('base64');
+  const { judge } = await import(`data:text/javascript;base64,${text}`);
+  const good = { cookies: true, socket: true, events: true, spread: 400, clock: 1.5 };
+  const table = [
+    [{}, []], [{ socket: false }, [/WebSockets/]], [{ events: false, spread: null }, [/do not get through/]],
+    [{ spread: 3 }, [/holds live updates back/]], [{ clock: -600 }, [/10 minutes behind/]],
+    [{ clock: 300, socket: false }, [/WebSockets/, /5 minutes ahead/]], [{ cookies: false }, [/cookies/]],
+  ];
+  for (const [differs, wanted] of table) {
+    const found = judge({ ...good, ...differs });
+    assert.equal(found.length, wanted.length, JSON.stringify(differs));
+    wanted.forEach((pattern, index) => assert.match(found[index][0], pattern));
+    for (const [, advice] of found) assert.ok(advice.length > 20);
+  }
+});
+
 test('pages that lost the same program come back soon, but not as one, and not for ever faster than it can bear', async () => {
   const wire = readFileSync(new URL('../../templates/static/wire.js', import.meta.url)).toString('base64');
   const { patience } = await import(`data:text/javascript;base64,${wire}`);

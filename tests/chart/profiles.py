@@ -1,4 +1,4 @@
-"""The part of `helm/values.schema.json` that follows from the hub's own types: profiles and rules.
+"""The part of `helm/values.schema.json` that follows from the hub's own types: profiles, rules, sign-in.
 
 `python -m tests.chart.profiles` writes it there. Nothing here may add a rule that the hub does not have.
 """
@@ -15,6 +15,7 @@ from hub import profiles
 from hub.rules import Rules
 from hub.settings import FRAMEWORKS
 from hub.tools import CHECKOUT
+from hub.web.oidc import OidcSettings
 
 SCHEMA = CHECKOUT / "helm" / "values.schema.json"
 ANOTHER_LANGUAGE = r"(?!\n)"
@@ -23,7 +24,9 @@ ANOTHER_LANGUAGE = r"(?!\n)"
 
 def definitions() -> dict[str, Any]:
     """`$defs` of the schema of the values: names as they are written in a configuration."""
-    found: Any = {**profiles.schema()["$defs"], **msgspec.json.schema(Rules)["$defs"]}
+    found: Any = profiles.schema()["$defs"]
+    for kind in (Rules, OidcSettings):
+        found |= msgspec.json.schema(kind)["$defs"]
     made = {name: _written(definition) for name, definition in found.items()}
     profile = made["Profile"]
     del profile["properties"]["name"]  # it is the key, which stands for the title, too

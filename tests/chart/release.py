@@ -16,6 +16,7 @@ from tests.chart.helm import CHART, Helm
 from tests.cluster.access import Cluster
 
 DEFINITION = ("crd", "workspaces.podium.hub")
+DEFINITIONS = (*DEFINITION, "rooms.podium.hub")
 FOLLOWS = ("pod", "replicaset", "controllerrevision", "endpointslice", "endpoints")
 """Kinds of objects that go by themselves, after what they belong to."""
 
@@ -88,4 +89,4 @@ def new_release(cluster: Cluster, bin: Path, home: Path) -> Iterator[Release]:
     yield release
     release.helm("uninstall", name, "--no-hooks", "--ignore-not-found")
     cluster.kubectl("delete", "namespace", name, "--wait=false")
-    cluster.kubectl("delete", *DEFINITION, "--ignore-not-found")
+    cluster.kubectl("delete", *DEFINITIONS, "--ignore-not-found")

@@ -56,6 +56,7 @@ def test_every_pod_is_made(notes, release):
         "controller": 2,
         "proxy": 2,
         "prepull": 2,
+        "archive": 1,
     }
 
 
@@ -80,7 +81,7 @@ def test_the_server_does_refuse_a_field_that_it_does_not_know(release, objects):
 @pytest.mark.parametrize("name", ["defaults", "everything"])
 def test_every_pod_is_restricted(notes, release, helm, name):
     made = pods(helm.template(GIVEN.get(name)))
-    assert set(made) == {"web", "controller", "proxy", "prepull", "uninstall"}
+    assert set(made) == {"web", "controller", "proxy", "archive", "prepull", "uninstall"}
     for component, template in made.items():
         assert "created" in _try(release, component, template)
 

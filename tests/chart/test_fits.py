@@ -11,7 +11,13 @@ import pytest
 
 from hub.app import Podium
 from hub.backends.kubernetes.policy import COMPONENTS
-from hub.configuration import KEY_VARIABLE, PROXY_VARIABLE, TOKEN_VARIABLE
+from hub.configuration import (
+    KEY_VARIABLE,
+    OIDC_VARIABLE,
+    PASSWORD_VARIABLE,
+    PROXY_VARIABLE,
+    TOKEN_VARIABLE,
+)
 from tests.chart.helm import NAMESPACE, RELEASE, Objects, named, of, pods
 from tests.chart.test_golden import GIVEN
 
@@ -54,7 +60,11 @@ def test_everything_is_labelled_as_a_part_of_the_release(release):
 def test_everything_has_a_name_that_begins_with_the_releases(release):
     for one in release:
         name = one["metadata"]["name"]
-        assert name == RELEASE or name.startswith(f"{RELEASE}-") or name == "workspaces.podium.hub"
+        assert (
+            name == RELEASE
+            or name.startswith(f"{RELEASE}-")
+            or name in ("rooms.podium.hub", "workspaces.podium.hub")
+        )
 
 
 def test_a_service_leads_to_one_component_at_a_port_that_it_has(release):
@@ -78,7 +88,11 @@ def test_a_drain_is_never_blocked(release):
 
 def test_an_update_never_has_fewer_pods_than_asked_for(release):
     for deployment in of(release, "Deployment"):
-        assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+        strategy = deployment["spec"]["strategy"]
+        if deployment["metadata"]["name"] == f"{RELEASE}-archive":  # its claim is one pod's at a time
+            assert strategy == {"type": "Recreate"}
+        else:
+            assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 def test_every_account_is_there(release):
@@ -115,10 +129,29 @@ def test_every_pod_has_the_secrets_that_it_needs_and_no_others(objects):
         "web": {key, token},
         "controller": {key, proxy},
         "proxy": {proxy},
+        "archive": {key},
         "prepull": set(),
         "uninstall": {key},
     }
     assert set(named(objects, "Secret", RELEASE)["data"]) == {"hub-key", "api-token", "proxy-token"}
+
+
+def test_with_a_class_web_has_the_instructors_password_too(helm):
+    objects = helm.template({"config": {"sign_in": "class"}})
+    password = (PASSWORD_VARIABLE, RELEASE, "instructor-password")
+    having = {name for name, pod in pods(objects).items() if password in set(secrets(pod))}
+    assert having == {"web"}
+    assert "instructor-password" in named(objects, "Secret", RELEASE)["data"]
+
+
+def test_with_a_provider_web_has_its_secret_and_a_way_to_it(helm):
+    provider = {"issuer": "https://login.example.org:8443/dex", "client_id": "podium"}
+    given = {"config": {"sign_in": "oidc", "oidc": provider}, "secret": {"oidc": "theirs"}}
+    objects = helm.template(given)
+    secret = (OIDC_VARIABLE, "theirs", "client-secret")
+    assert {name for name, pod in pods(objects).items() if secret in set(secrets(pod))} == {"web"}
+    egress = named(objects, "NetworkPolicy", f"{RELEASE}-web")["spec"]["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 8443}]} in egress
 
 
 def test_a_secret_that_exists_is_taken_in_place_of_a_new_one(helm):
@@ -141,7 +174,10 @@ class TestTheConfiguration:
 
     def test_names_services_that_there_are_and_ports_that_they_have(self, release, tmp_path: Path):
         app, _ = configured(release, tmp_path)
-        for address in (app.web_address, app.proxy_address):
+        for address in (app.web_address, app.proxy_address, app.archive_address):
+            if not address:  # where nothing is kept
+                assert "archive" not in pods(release)
+                continue
             url = urlsplit(address)
             name, namespace, kind = str(url.hostname).split(".")
             assert (namespace, kind) == (NAMESPACE, "svc")

@@ -86,7 +86,7 @@ def test_there_is_a_set_of_values_with_another_for_every_setting():
     same = [value.path for value in values() if at(every, value) == at(defaults(), value)]
     # Either is what makes the rest of its part show, or there is no other.
     assert same == [
-        *("config.sign_in", "networkPolicy.enabled", "prepull.enabled", "crd.install"),
+        *("archive.enabled", "networkPolicy.enabled", "prepull.enabled", "crd.install"),
         "uninstall.keepWorkspaces",
     ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.release import DEFINITION, Release, new_release
+from tests.chart.release import DEFINITION, DEFINITIONS, Release, new_release
 from tests.cluster.access import Cluster, until
 
 pytestmark = pytest.mark.cluster
@@ -85,7 +85,8 @@ def test_what_is_to_be_kept_is_left_and_found_again(release):
     until("Workspaces can be made", lambda: _established(release.cluster))
     release.cluster.create(workspace)
     release.uninstall()
-    kept = {f"secret/{release.name}", f"customresourcedefinition.apiextensions.k8s.io/{DEFINITION[1]}"}
+    definitions = {f"customresourcedefinition.apiextensions.k8s.io/{name}" for name in DEFINITIONS[1:]}
+    kept = {f"secret/{release.name}", *definitions}
     until("only what is kept is left", lambda: release.left() == kept)
     release.install()
     assert release.secret == made

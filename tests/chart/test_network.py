@@ -83,7 +83,10 @@ TABLE = {
     ("prepull", 80): set(),
     ("uninstall", 8082): set(),
     # Workspaces of this release.
-    ("notebook", 8888): {"proxy", "web", "controller"},
+    ("notebook", 8888): {"proxy", "web", "controller", "archive"},
+    # What people made is asked for by those who know whose it is.
+    ("archive", 8081): {"web", "controller"},
+    ("archive", 8082): {"prometheus", "stranger", "neighbour", "dns", "their notebook"},
     # Nobody of the release goes to another's.
     ("their notebook", 8888): {"browser", "stranger", "neighbour", "prometheus", "dns"},
     # Whoever asks the API server, and those that no policy holds.
@@ -106,7 +109,7 @@ def test_who_reaches(network, ends, target, port):
 
 def test_names_are_found_by_all_that_look_for_any(network, ends):
     asking = {name for name in pods_of(ends) if network.allows(ends[name], ends["dns"], 53, "UDP")}
-    assert asking == {"web", "controller", "proxy", "uninstall"}
+    assert asking == {"web", "controller", "proxy", "archive", "uninstall"}
 
 
 def test_nobody_of_the_release_reaches_the_world(network, ends):

@@ -16,9 +16,9 @@ from tests.chart.values import defaults, values
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text())
 SET_BY_CHART = {
     *("backend", "namespace", "release", "image", "ip", "public_url", "profiles", "registries"),
-    *("proxy_address", "proxy_service", "web_address"),
+    *("proxy_address", "proxy_service", "web_address", "archive_address", "archive_limit"),
 }
-FIXED = {"port", "web_port", "metrics_port", "proxy_api", "state", "config_file"}
+FIXED = {"port", "web_port", "metrics_port", "proxy_api", "state", "config_file", "archive_directory"}
 """What pods have no choice in, or what is for one machine."""
 LONG = "x" * 64
 
@@ -45,7 +45,10 @@ def refused(helm: Helm, **given: Any) -> str:
         ({"images": {"tag": "a tag"}}, "at '/images/tag'"),
         ({"images": {"pullSecrets": "ours"}}, "at '/images/pullSecrets': got string, want array"),
         ({"config": {"ip": "127.0.0.1"}}, "at '/config': additional properties 'ip' not allowed"),
-        ({"config": {"sign_in": "local"}}, "at '/config/sign_in': value must be 'guest'"),
+        (
+            {"config": {"sign_in": "local"}},
+            "at '/config/sign_in': value must be one of 'guest', 'class', 'oidc'",
+        ),
         ({"menu": ["workshop", "workshop"]}, "at '/menu': items at 0 and 1 are equal"),
         ({"profiles": {"Workshop": {}}}, "at '/profiles': additional properties 'Workshop' not allowed"),
         ({"profiles": {LONG: {}}}, f"at '/profiles': additional properties '{LONG}'"),

@@ -141,7 +141,7 @@ async def test_of_two_that_got_an_owner_one_was_first(store):
     first = await store.create(make_workspace(owner=""))
     second = await store.create(make_workspace(name=OTHER, owner=""))
     second = await store.update(replace(second, spec=replace(second.spec, owner="ada")))
-    assert [w.name for w in await store.before(second)] == [first.name], "which has nobody"
+    assert await store.before(second) == ()
     first = await store.update(replace(first, spec=replace(first.spec, owner="ada")))
     assert await store.before(first) == (second,)
     assert await store.before(second) == ()

@@ -23,6 +23,7 @@ from hub.kube.lease import Lease
 from hub.kube.recorder import Recorder
 from hub.metrics import ControllerMetrics, Figures, KubernetesMetrics, Room
 from hub.probe import Probe
+from hub.store.room_kubernetes import RoomResource
 from hub.workqueue import WorkQueue
 from tests.builders import HUB_KEY
 from tests.memory_edges import MemoryProxy
@@ -92,9 +93,9 @@ class RunningController:
         self._recorder = Recorder(api, hub.namespace)
         told, metrics = self._recorder.reported, ControllerMetrics(self.figures)
         Room(self.figures, metrics, self.store, self.queue, self._proxy)
-        self.controller = Controller(
-            edges, self.queue, HUB_KEY, metrics=metrics, reported=told, house=House(hub.profiles)
-        )
+        self.room = RoomResource(api, hub.namespace)
+        house = House(hub.profiles, hub.marks, hub.rules, self.room)
+        self.controller = Controller(edges, self.queue, HUB_KEY, metrics=metrics, reported=told, house=house)
         act: Callable[[], Coroutine[Any, Any, None]] = self.controller.run
         if lease:
             elected = Lease(
@@ -111,6 +112,7 @@ class RunningController:
     async def _run(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.store.run())
+            tasks.create_task(self.room.run())
             tasks.create_task(self.backend.run())
             tasks.create_task(self._recorder.run())
             tasks.create_task(act())

@@ -25,7 +25,9 @@ from hub.errors import Conflict
 from hub.kube.api import NOT_ANSWERING, Api, ApiError
 from hub.kube.informer import Informer
 from hub.model import Workspace
+from hub.pool import fingerprint
 from hub.profiles import read_profiles
+from hub.rules import Rules
 from hub.store.kubernetes import GROUP, PLURAL, VERSION, KubernetesStore
 from tests.cluster.access import Cluster
 from tests.cluster.certificates import kubeconfig
@@ -66,6 +68,7 @@ class HubInCluster:
         """Namespace and name of each pod there ever was to the uids it had."""
         self._addresses = 0
         self.profiles = read_profiles(PROFILES)
+        self.rules = Rules()
         self.kubeconfig = directory / f"{self.namespace}.kubeconfig"
         """The controller's, from its next start on."""
         self._controllers: list[RunningController] = []
@@ -116,6 +119,11 @@ class HubInCluster:
         given = await self.people.call("POST", f"{account}/token", asked)
         server = json.loads(await asyncio.to_thread(self.cluster.kubeconfig.read_text))["clusters"][0]
         kubeconfig(self.kubeconfig, server["cluster"], {"token": given["status"]["token"]})
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Profile to the fingerprint of what is launched now."""
+        return {name: fingerprint(profile, self.release.image) for name, profile in self.profiles.items()}
 
     # The controller.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -36,6 +37,7 @@ from tests.waiting import PATIENCE
 
 HOST = "127.0.0.1"
 TOKEN = "token-of-the-api-0123456789"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 LAUNCH = {"spec": {"profile": "workshop"}}
 
 
@@ -53,8 +55,14 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(kubeconfig: Path, namespace: str) -> AsyncIterator[Replica]:
-    """A web process that serves while the context lasts."""
+async def replica(
+    kubeconfig: Path, namespace: str, marks: Mapping[str, str] = NOTHING
+) -> AsyncIterator[Replica]:
+    """A web process that serves while the context lasts.
+
+    Args:
+        marks: profile to the fingerprint that members of its pool have.
+    """
     api = await Api.connect(kubeconfig)
     profiles = read_profiles(PROFILES)
     store = KubernetesStore(api, namespace, partial(admission.complete, profiles))
@@ -76,6 +84,7 @@ async def replica(kubeconfig: Path, namespace: str) -> AsyncIterator[Replica]:
             session=relayed,
             own_port=None,
             kept="",
+            marks=marks,
         )
         server = Server(site, sockets)
         await store.list()

@@ -14,6 +14,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
+from hub.archives.base import NoArchives
 from hub.backends.kubernetes.names import Release
 from hub.errors import Unavailable
 from hub.kube.api import Api
@@ -286,6 +287,8 @@ async def asker(hub: HubInCluster) -> AsyncIterator[Asker]:
             profiles=hub.profiles,
             rules=Rules(prices=Prices(currency="EUR", cpu_hour=1.0)),
             sign_in="class",
+            archives=NoArchives(),
+            issuer="",
             public_url=PUBLIC,
         )
         parts = (room.run, store.run, Preflight(known).run)

@@ -40,7 +40,7 @@ class Release:
         """Open the page, which makes the browser somebody."""
         page = await self.person.open(self.webs[0])
         assert page.status == 200
-        self.owner = page.text.split("Signed in as </span>")[1].partition("<")[0]
+        self.owner = page.text.split('<bdi class="who">')[1].partition("<")[0]
 
     async def free(self, name):
         """Let a workspace that is being stopped be gone, as the controller does in the end."""
@@ -179,7 +179,7 @@ async def test_a_stream_that_goes_on_elsewhere_does_not_go_back(release):
         seen = {"Last-Event-ID": changed["metadata"]["resourceVersion"]}
         async with release.person._session.get(f"{second.url}{path}/events", headers=seen) as response:
             async with asyncio.timeout(20):
-                for begin in (b"retry: ", b"event: alive\n", b"event: notice\n"):
+                for begin in (b"retry: ", b"event: alive\n", b"event: notice\n", b"event: room\n"):
                     assert (await response.content.readuntil(b"\n\n")).startswith(begin)
             release.lines[1].flowing.set()
             one_more = (await release.person.ask(first, "PATCH", path, {"spec": {"workers": 3}})).json

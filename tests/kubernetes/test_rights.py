@@ -25,12 +25,15 @@ RESOURCES = (
     *("deployments.apps", "daemonsets.apps", "jobs.batch", "persistentvolumes", "nodes/proxy"),
     *("roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"),
     *("clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io"),
-    *("customresourcedefinitions.apiextensions.k8s.io", "storageclasses.storage.k8s.io"),
+    *("customresourcedefinitions.apiextensions.k8s.io", "csidrivers.storage.k8s.io"),
     *("mutatingwebhookconfigurations.admissionregistration.k8s.io", "workspaces.podium.hub/scale"),
 )
 """What anybody might want: all that Podium works with, and what leads to more rights."""
 ELSEWHERE = "kube-system"
-WEB = {"workspaces.podium.hub": "get list watch create patch delete"}
+WEB = {
+    "workspaces.podium.hub": "get list watch create patch delete",
+    "rooms.podium.hub": "get list watch create patch",
+}
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -169,6 +172,7 @@ FORBIDDEN_TO_WEB = [
     ("PATCH", WORKSPACES + "/cluster-abc123/status", {"status": {"phase": "Ready"}}),
     ("PUT", WORKSPACES + "/cluster-abc123/status", WORKSPACE),
     ("GET", "/apis/podium.hub/v1/workspaces", None),
+    ("PUT", "/apis/podium.hub/v1/namespaces/{}/rooms/room/status", {}),
     ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", ROLE),
 ]
 FORBIDDEN_TO_THE_CONTROLLER = [
@@ -177,7 +181,6 @@ FORBIDDEN_TO_THE_CONTROLLER = [
     ("GET", "/api/v1/secrets", None),
     ("PATCH", "/api/v1/namespaces/{}/secrets/keys", {"stringData": {"key": "theirs"}}),
     ("DELETE", "/api/v1/namespaces/{}/secrets/keys", None),
-    ("POST", WORKSPACES, WORKSPACE),
     ("POST", "/api/v1/namespaces/{}/pods/mine/exec", None),
     ("POST", "/api/v1/namespaces/{}/serviceaccounts/default/token", {}),
     ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", ROLE),

@@ -81,7 +81,7 @@ class Installed(ReachedHub):
                 "workspace": self.node.image,
             },
             "profiles": {**PROFILES, "spark": None},
-            **{part: {"resources": few} for part in COMPONENTS},
+            **{part: {"resources": few} for part in (*COMPONENTS, "archive")},
             **more,
         }
 

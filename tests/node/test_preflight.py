@@ -53,7 +53,7 @@ def states(found: dict[str, dict[str, Any]], *names: str) -> dict[str, str]:
 def test_all_is_well_for_one(hub):
     report, found = ask(hub, "course", 1)
     assert {check["state"] for check in report["checks"]} == {"ok", "skipped"}, report
-    assert "over HTTP and WebSocket, and all 1 workers were ready" in found["launch"]["message"]
+    assert "over HTTP and WebSocket, and its worker was ready" in found["launch"]["message"]
     assert report["cost"] == "0.30 EUR"  # three pods of a twentieth of a core, for two hours
     assert hub.client.request("GET", "/api/workspaces")["items"] == []
 

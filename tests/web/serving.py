@@ -43,6 +43,9 @@ COOKIE_SECRET = "secret-of-the-cookies-0123456789"
 XSRF = f"2|00000000|{'5e' * 16}|1700000000"
 LOCAL = PublicAddress(local=True)
 MINE, THEIRS = "cluster-mine00", "cluster-theirs"
+LAUNCH = {"json": {"spec": {"profile": "notebook"}}}
+SCALE = {"json": {"spec": {"workers": 3}}}
+FORM = {"data": {"profile": "notebook"}}
 PROFILES: dict[str, object] = {
     "workshop": {"title": "Workshop", "clusters": {"dask": {}, "ipyparallel": {}}, "max_workers": 8},
     "notebook": {"title": "Notebook", "frameworks": ["dask"], "max_workers": 4},

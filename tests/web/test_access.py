@@ -60,4 +60,7 @@ async def test_the_notebooks_own_path_says_nothing_to_strangers(web: Web) -> Non
     mine = await web.ask("GET", f"/{MINE}/lab", "nobody")
     assert mine.status == (await web.ask("GET", "/cluster-nowhere/lab", "nobody")).status == 404
     led = await web.ask("GET", f"/{MINE}/lab", "session")
+    assert (led.status, led.location) == (302, f"/workspaces/{MINE}/open?next=/{MINE}/lab")
+    let_in = {"Cookie": f"{web.credentials('session')['Cookie']}; podium-notebook=x"}
+    led = await web.ask("GET", f"/{MINE}/lab", "nobody", headers=let_in)
     assert (led.status, led.location) == (302, f"/workspaces/{MINE}?launched=1")

@@ -17,13 +17,15 @@ from hub.model import Workspace
 from hub.store.base import Event
 from hub.store.files import FileStore
 from hub.web import api
-from hub.web.events import News, Notice, Watcher
+from hub.web.events import News, Notice, Said, Watcher
 from tests.builders import NAME, make_workspace
+from tests.memory_store import MemoryRoom
 from tests.waiting import PATIENCE, until
 from tests.web.serving import MINE, Web
 
 ALIVE = "alive"
 NOTHING = Notice("")
+SILENCE = Said(None)
 
 
 @dataclass
@@ -33,9 +35,10 @@ class Stream:
     response: aiohttp.ClientResponse
     retry: str = ""
     notices: list[str] = field(default_factory=list)
+    said: list[Any] = field(default_factory=list)
 
     async def next(self) -> tuple[str, str, Any]:
-        """The next event's kind, id and object; notices are put aside."""
+        """The next event's kind, id and object; notices and what is said to everybody are put aside."""
         block = (await asyncio.wait_for(self.response.content.readuntil(b"\n\n"), PATIENCE)).decode()
         fields = dict(line.split(": ", 1) for line in block.strip("\n").split("\n"))
         if "retry" in fields:
@@ -44,6 +47,9 @@ class Stream:
             return await self.next()
         if fields["event"] == "notice":
             self.notices.append(json.loads(fields["data"]))
+            return await self.next()
+        if fields["event"] == "room":
+            self.said.append(json.loads(fields["data"])["message"])
             return await self.next()
         assert set(fields) == {"event", "data"} | (
             {"id"} if fields["event"] in ("workspace", "gone") else set()
@@ -270,6 +276,7 @@ class TestWatcher:
         async with aclosing(watcher.follow(NAME, "", PATIENCE)) as news:
             assert message(await anext(news)) == "first"
             assert await anext(news) == NOTHING
+            assert await anext(news) == SILENCE
             for each in ("second", "third", "fourth"):
                 await self.told(watcher, await self.write(watcher, each))
             assert message(await anext(news)) == "fourth"
@@ -282,6 +289,7 @@ class TestWatcher:
         async with aclosing(watcher.follow(NAME, "", 0.05)) as news:
             assert message(await anext(news)) == "second"
             assert await anext(news) == NOTHING
+            assert await anext(news) == SILENCE
             await self.told(watcher, written)
             assert await anext(news) is None
 
@@ -290,6 +298,7 @@ class TestWatcher:
         written = await self.write(watcher, "second")
         async with aclosing(watcher.follow(NAME, version(written), 0.05)) as news:
             assert await anext(news) == NOTHING
+            assert await anext(news) == SILENCE
             assert await anext(news) is None
             await self.told(watcher, written)
             assert await anext(news) is None

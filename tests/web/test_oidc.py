@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import unescape
@@ -13,6 +14,10 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import aiohttp
 import pytest
+from authlib.common.errors import AuthlibBaseError
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey, RSAKey
 
 from hub.errors import ConfigurationError
 from hub.web.oidc import OidcSignIn, read_oidc
@@ -272,6 +277,65 @@ class TestFlow:
         async with serving(tmp_path) as web:
             for path in ("/sign-in/begin", "/sign-in/back?code=a&state=b", "/join"):
                 assert (await web.ask("GET", path, "nobody")).status == 404
+
+
+class TestToken:
+    """An ID token that something else than the provider made, or for somebody else."""
+
+    KEY = RSAKey.generate_key(2048, {"kid": "1"}, private=True)
+    OTHER = RSAKey.generate_key(2048, {"kid": "1"}, private=True)
+    ISSUER = "https://a.example.org"
+    METADATA = {"id_token_signing_alg_values_supported": ["none", "HS256", "RS256"]}
+
+    def claims(self, key: Any = None, alg: str = "RS256", **changes: Any) -> dict[str, Any]:
+        """What comes of a token with changed claims."""
+        now = int(time.time())
+        claims = {"iss": self.ISSUER, "sub": "1", "aud": CLIENT, "iat": now, "exp": now + 60, "nonce": "n"}
+        claims = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+        token = jwt.encode({"alg": alg, "kid": "1"}, claims, key or self.KEY, algorithms=[alg])
+        keys = {"keys": [self.KEY.as_dict(private=False)]}
+        found = way(self.ISSUER)._claims({"id_token": token}, keys, self.METADATA, "n")
+        return dict(found)
+
+    def test_that_is_right(self) -> None:
+        assert self.claims()["sub"] == "1"
+        assert self.claims(aud=[CLIENT])["sub"] == "1"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"iss": "https://b.example.org"},
+            {"iss": None},
+            {"aud": "another"},
+            {"aud": None},
+            {"aud": [CLIENT, "another"], "azp": "another"},
+            {"nonce": "m"},
+            {"nonce": None},
+            {"exp": 1},
+            {"exp": None},
+            {"sub": None},
+            {"iat": int(time.time()) + 86400},
+        ],
+    )
+    def test_with_a_claim_that_does_not_fit(self, changes: dict[str, Any]) -> None:
+        with pytest.raises((JoseError, AuthlibBaseError, ValueError)):
+            self.claims(**changes)
+
+    def test_that_another_key_signed(self) -> None:
+        with pytest.raises((JoseError, ValueError)):
+            self.claims(self.OTHER)
+
+    @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")  # it warns of making such a token
+    @pytest.mark.parametrize("alg", ["HS256", "none"])
+    def test_that_no_key_of_the_providers_signed(self, alg: str) -> None:
+        key = OctKey.import_key("what the client calls its secret, long enough")
+        with pytest.raises((JoseError, ValueError)):
+            self.claims(key, alg)
+
+    def test_from_a_clock_that_is_ten_minutes_off_is_believed(self) -> None:
+        now = int(time.time())
+        assert self.claims(iat=now + 590, exp=now + 650)["sub"] == "1"
+        assert self.claims(iat=now - 650, exp=now - 590)["sub"] == "1"
 
 
 @pytest.mark.parametrize(

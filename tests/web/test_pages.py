@@ -25,7 +25,7 @@ from tests.web.serving import (
     Web,
     xsrf_cookie,
 )
-from tests.web.test_access import ROWS, label
+from tests.web.test_rights import ROWS, label
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`&{{ 1 }}"
 PAGES = [
@@ -163,7 +163,7 @@ class TestSecrets:
         await web.add()
         secrets = await self.secrets(web)
         row = ROWS[key]
-        answer = await web.ask(key[1], row.path.format(name=MINE), "session", **row.send)
+        answer = await web.ask(key[1], row.path.format(name=MINE, origin=web.url), "session", **row.send)
         headers = "\n".join(
             f"{k}: {v}" for k, v in answer.headers.items() if not v.startswith("podium-notebook=")
         )

@@ -12,8 +12,7 @@ from hub.web.auth import Mode
 from hub.wiring import Addresses, Setup
 from tests.builders import HUB_KEY
 from tests.test_address import ANY, HTTPS, OWN
-from tests.web.serving import CODE, MINE, OTHER, Web, serving
-from tests.web.test_access import SCALE
+from tests.web.serving import CODE, MINE, OTHER, SCALE, Web, serving
 
 
 @pytest.fixture

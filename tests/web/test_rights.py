@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tornado.web
 
+from hub.archives.local import LocalArchives
+from hub.ending import Home
 from hub.model import NAME
 from hub.web import relay
 from hub.web.auth import SESSION_COOKIE, Person
@@ -95,6 +98,7 @@ def missing(path: str) -> Row:
 
 
 (RELAY, _), *_ = relay.ROUTES
+ARCHIVE = "cluster-ended0-00000000"
 DASHBOARD = "/{name}_dask/status"
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 PORT = Row("/{name}_9000/ws", 302, 404, 200, 404, 404)
@@ -123,6 +127,24 @@ ROWS: dict[tuple[str, str], Row] = {
     ("/room", "GET"): taught("/room", 302),
     ("/room/projector", "GET"): taught("/room/projector", 302),
     (r"/room/invitation\.svg", "GET"): taught("/room/invitation.svg?origin={origin}", 302),
+    ("/preflight", "GET"): taught("/preflight", 302),
+    ("/report", "GET"): taught("/report", 302),
+    (r"/report\.csv", "GET"): taught("/report.csv"),
+    (rf"/archives/({NAME}-[0-9a-z-]{{1,8}})\.tar\.gz", "GET"): owned(f"/archives/{ARCHIVE}.tar.gz"),
+    (rf"/workspaces/({NAME})/lab", "GET"): owned("/workspaces/{name}/lab", 401),
+    ("/sign-in", "GET"): anybody("/sign-in"),
+    ("/sign-in", "POST"): anybody("/sign-in", 401, data={"code": "abcdefgh"}),
+    ("/join", "GET"): Row("/join", 200, 302, 302, 302, 302),
+    ("/join", "POST"): anybody("/join", 401, data={"code": "abcdefgh", "name": "Eve"}),
+    ("/return", "GET"): anybody("/return"),
+    ("/sign-in/instructor", "GET"): anybody("/sign-in/instructor"),
+    ("/return", "POST"): anybody("/return", 401, data={"code": "abcdefgh", "name": "Ada"}),
+    ("/sign-in/instructor", "POST"): anybody(
+        "/sign-in/instructor", 401, data={"password": "password", "name": "Eve"}
+    ),
+    ("/sign-in/begin", "GET"): missing("/sign-in/begin"),
+    ("/sign-in/back", "GET"): missing("/sign-in/back"),
+    ("/sign-out", "POST"): anybody("/sign-out", 303),
     ("/check", "GET"): anybody("/check"),
     ("/check/events", "GET"): signed_in("/check/events"),
     ("/check/socket", "GET"): signed_in("/check/socket", 401, 400),
@@ -163,9 +185,14 @@ def routes(application: tornado.web.Application) -> set[tuple[str, str]]:
 
 @pytest.fixture
 async def web(tmp_path: Path) -> AsyncIterator[Web]:
-    """A class, in which Ada has a workspace."""
+    """A class, in which Ada has a workspace, and what is kept of an earlier one."""
     async with serving(tmp_path) as web:
-        web.change_site(sign_in=ClassSignIn(TOKEN, COOKIE_SECRET, HUB_KEY, PASSWORD))
+        sign_in = ClassSignIn(TOKEN, COOKIE_SECRET, HUB_KEY, PASSWORD)
+        (tmp_path / "kept" / "cluster-ended0-1").mkdir(parents=True)
+        archives = LocalArchives(tmp_path, ["printf"], {})
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        await archives.keep(Home("cluster-ended0", ARCHIVE, ADA.name, tomorrow))
+        web.change_site(sign_in=sign_in, archives=archives)
         await web.add(owner=ADA.name, spec={"display_name": ADA.display_name})
         yield web
 

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.serving import CODE, MINE, XSRF, Answer, Web, page_xsrf, session_cookie, xsrf_cookie
-from tests.web.test_access import FORM, LAUNCH, SCALE
+from tests.web.serving import (
+    CODE,
+    FORM,
+    LAUNCH,
+    MINE,
+    SCALE,
+    XSRF,
+    Answer,
+    Web,
+    page_xsrf,
+    session_cookie,
+    xsrf_cookie,
+)
 
 CHANGES = [
     ("POST", "/api/workspaces", LAUNCH),

@@ -16,7 +16,8 @@ import pytest
 import tornado.netutil
 
 from hub.web import peers
-from tests.web.serving import CODE, HOST, MINE, TOKEN, Answer, Web, session_cookie
+from hub.web.auth import GuestSignIn
+from tests.web.serving import CODE, COOKIE_SECRET, HOST, MINE, TOKEN, Answer, Web, session_cookie
 
 ME, SOMEBODY = os.getuid(), os.getuid() + 1
 
@@ -101,6 +102,28 @@ class TestCode:
         assert cookie
         assert cookie.startswith('podium-session="";')
         assert "expires" in cookie
+
+
+class TestGuest:
+    async def test_is_somebody_new_and_stays_who_they_are(self, web: Web) -> None:
+        web.change_site(sign_in=GuestSignIn(TOKEN, COOKIE_SECRET))
+        one, other = [await web.ask("GET", "/", "nobody") for _ in range(2)]
+        assert one.cookie("podium-session") != other.cookie("podium-session")
+        cookie = (one.cookie("podium-session") or "").partition(";")[0]
+        again = await web.ask("GET", "/", "nobody", headers={"Cookie": cookie})
+        assert again.status == 200
+        assert again.cookie("podium-session") is None
+
+    async def test_who_is_out_is_told_how_to_begin(self, web: Web) -> None:
+        web.change_site(sign_in=GuestSignIn(TOKEN, COOKIE_SECRET))
+        page = await web.ask("GET", "/sign-in?next=/check", "nobody")
+        assert "You are signed out" in page.text
+        assert 'href="/check"' in page.text
+
+    async def test_does_not_teach(self, web: Web) -> None:
+        web.change_site(sign_in=GuestSignIn(TOKEN, COOKIE_SECRET))
+        assert (await web.ask("GET", "/room", "nobody")).status == 403
+        assert (await web.ask("GET", "/api/room", "token")).status == 200
 
 
 ASIDE = [
