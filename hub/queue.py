@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.model import QueuePlace, Spec, Workspace
+from hub.model import FINALIZER, QueuePlace, Spec, Workspace
 from hub.room import Ended, RoomSpec
 from hub.rules import Capacity, Rules
 from hub.settings import mebibytes
@@ -136,6 +136,12 @@ def line(
     return crowd.served(at_once, pace)
 
 
+def waits(workspace: Workspace) -> bool:
+    """Whether a workspace that nobody let in waits for that; one written by hand must first be accepted."""
+    accepted = FINALIZER in workspace.metadata.finalizers
+    return workspace.status.phase == "Queued" and not workspace.deleting and accepted
+
+
 class _Crowd:
     """Everybody, while it is found out who may begin."""
 
@@ -161,7 +167,7 @@ class _Crowd:
         if phase == "Failed" and not workspace.deleting:
             return  # it was given up, and what ran of it is ended at once
         if phase == "Queued" and name not in begun:
-            if not workspace.deleting:
+            if waits(workspace):
                 self._waiting.append(workspace)
             return
         taken = self._need(workspace)

@@ -130,8 +130,7 @@ class Usher:
             self._waiting.discard(name)
 
     def _waits(self, workspace: Workspace) -> bool:
-        waits = workspace.status.phase == "Queued" and not workspace.deleting
-        return waits and workspace.name not in self._begun
+        return queue.waits(workspace) and workspace.name not in self._begun
 
     def _look_soon(self) -> None:
         """Look now, or in a moment when there was a look a moment ago."""

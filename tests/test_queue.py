@@ -77,6 +77,8 @@ ONE, TWO = Capacity(workspaces=1), Capacity(workspaces=2)
         ([A, MEMBER], FREE, MANY_AT_ONCE, "am"),
         ([A, IN, MEMBER], ONE, MANY_AT_ONCE, ""),
         ([change(A, metadata=change(A.metadata, deletion_timestamp=NOW)), B], FREE, 1, "b"),
+        # What somebody wrote by hand is nobody's place before it is accepted.
+        ([change(A, metadata=change(A.metadata, finalizers=())), B], FREE, 1, "b"),
     ],
 )
 def test_who_may_begin(there, limits, at_once, enter):
