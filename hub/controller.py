@@ -49,6 +49,9 @@ GATHER = 0.05
 """Seconds in which changes of what runs are one: a pod that starts changes several times."""
 SETTLE = 0.3
 """Seconds that news may wait for more of it: most of what happens in a launch happens at once."""
+FEW, LONGEST_SETTLE = 4, 2.0
+"""Up to how many workspaces with news that holds. With more of them the steps of a launch wait longer, and most
+launches are over before: when a class clicks at once, reports of steps would take a part of what pods need."""
 AWAY = (Unavailable, aiohttp.ClientError, ConnectionError, TimeoutError)
 """What is raised where nobody has made a mistake."""
 LONGEST_LOOK = 600.0
@@ -254,7 +257,10 @@ class Controller:
         if report == workspace.status or (whole and report.phase != "Starting"):
             self._news.pop(workspace.name, None)
             return 0.0
-        left = self._news.setdefault(workspace.name, now) + SETTLE - now
+        settle = SETTLE
+        if report.phase == "Starting":
+            settle = max(SETTLE, min(LONGEST_SETTLE, SETTLE * len(self._news) / FEW))
+        left = self._news.setdefault(workspace.name, now) + settle - now
         if left <= 0:
             del self._news[workspace.name]
         return left

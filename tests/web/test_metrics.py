@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
 from hub.health import Health
 from hub.logs import REQUEST, REQUEST_ID, JsonLines, about
+from hub.web.auth import Person
 from tests.waiting import until
-from tests.web.serving import MINE, OTHER, THEIRS, Web
+from tests.web.serving import MINE, OTHER, PERSON, THEIRS, Web
 
 OWN = "X-Request-Id"
 
@@ -112,6 +114,8 @@ class TestAccessLog:
     ) -> None:
         caplog.set_level(logging.DEBUG, "podium.access")
         monkeypatch.setattr(caplog.handler, "filters", [about])
+        attendee = replace(web.site.sign_in, person=Person(PERSON))
+        web.change_site(sign_in=attendee)
         await web.add()
         await web.add(THEIRS, OTHER)
         for name in (MINE, THEIRS):
