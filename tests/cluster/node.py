@@ -194,7 +194,11 @@ def inside(bin: Path, names: images.Images, command: list[str], folder: Path) ->
     options = {"kube-controller-manager": ["--node-monitor-grace-period=16s", "--node-monitor-period=1s"]}
     with ControlPlane(folder / "control-plane", bin, ADDRESS, options, fake=False) as plane:
         node = Node(folder, bin, plane)
-        node.start()
+        try:
+            node.start()
+        except ClusterError:
+            _keep_logs(folder, "node-that-did-not-start")
+            raise
         (folder / "pids").write_text(json.dumps(plane.pids | node.pids))
         print(f"podium: the node was ready after {time.monotonic() - begin:.1f} s", flush=True)
         env = {
@@ -210,9 +214,9 @@ def inside(bin: Path, names: images.Images, command: list[str], folder: Path) ->
         return code
 
 
-def _keep_logs(folder: Path) -> None:
+def _keep_logs(folder: Path, name: str = "node") -> None:
     """Have what the programs said where it stays."""
-    kept = CHECKOUT / "artefacts" / "node"
+    kept = CHECKOUT / "artefacts" / name
     kept.mkdir(parents=True, exist_ok=True)
     for log in (*folder.glob("*.log"), *folder.glob("control-plane/*.log")):
         shutil.copyfile(log, kept / log.name)

@@ -85,4 +85,6 @@ def test_a_hub_that_is_killed_finds_everything_again(hub: RunningHub, node: Real
     hub.kill()
     hub.start()
     hub.wait("the namespace is gone", lambda: name not in node.kubectl("get", "namespaces") or None)
-    assert hub.client.request("GET", "/api/workspaces")["items"] == []
+    hub.wait("it is remembered", lambda: not hub.client.request("GET", "/api/workspaces")["items"] or None)
+    report = hub.client.request("GET", "/api/room")["room"]["status"]
+    assert [gone["name"] for gone in report["ended"]] == [name]

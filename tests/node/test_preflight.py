@@ -52,7 +52,9 @@ def states(found: dict[str, dict[str, Any]], *names: str) -> dict[str, str]:
 
 def test_all_is_well_for_one(hub):
     report, found = ask(hub, "course", 1)
-    assert {check["state"] for check in report["checks"]} == {"ok", "skipped"}, report
+    others = [check for check in report["checks"] if check["state"] not in ("ok", "skipped")]
+    # Nothing keeps files where the chart did not put it.
+    assert [(check["name"], check["state"]) for check in others] == [("archive", "warning")]
     assert "over HTTP and WebSocket, and its worker was ready" in found["launch"]["message"]
     assert report["cost"] == "0.30 EUR"  # three pods of a twentieth of a core, for two hours
     assert hub.client.request("GET", "/api/workspaces")["items"] == []
