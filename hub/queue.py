@@ -30,6 +30,9 @@ RECENT = timedelta(minutes=30)
 """How far back people who left tell how soon others will."""
 LAST = 32
 """How many launches say how long one takes."""
+OFTEN = 4.0
+"""Seconds between two words to who is next; who is far behind hears less often, for in a long line nearly all of
+what is written would be places, and who waits would wait for that, too."""
 FIRST_WORD = 2.0
 """Seconds before people are told that they wait for others to start, which most do for less."""
 
@@ -354,7 +357,7 @@ def due(place: QueuePlace, told: QueuePlace | None, waited: float, paced: bool) 
         return waited >= FIRST_WORD or not paced
     if (place.position, place.message) == (told.position, told.message) and not _moved(place, told):
         return False
-    return waited >= max(2.0, place.position / 5)
+    return waited >= max(OFTEN, place.position / 2)
 
 
 def _moved(place: QueuePlace, told: QueuePlace) -> bool:

@@ -117,8 +117,11 @@ class Watcher:
 
     async def _watch_room(self) -> None:
         async for room in self._room_store.watch():
-            self.room = room
-            self._wake()
+            said, self.room = self.room.spec.message, room
+            if room.spec.message != said:
+                self._wake()
+            for onlooker in self._onlookers:
+                onlooker.woken.set()
 
     def _tell(self, event: Event) -> None:
         if event.gone:
@@ -224,14 +227,10 @@ class Watcher:
                 said = Said(self.room.spec.message)
                 yield said
             event = None
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(keep_alive):
                     event = await queue.get()
-                    if event is None:
-                        continue
-            except TimeoutError:
-                pass
-            yield event
+            yield event  # who was woken hears that we are there, or would not, were everybody woken often
 
     @contextlib.contextmanager
     def _following(self, name: str) -> Iterator[Queue]:

@@ -96,6 +96,7 @@ class Node:
         self._start_dns()
         self._start_kubelet()
         self._provide_volumes()
+        until("kubelet answers", self._kubelet_answers)
         until("CoreDNS is ready", lambda: self._answers("coredns", "http://127.0.0.1:8181/ready"))
         until("kube-proxy is ready", lambda: self._answers("kube-proxy", "http://127.0.0.1:10256/healthz"))
         until("the node is ready", self._ready)
@@ -156,6 +157,14 @@ class Node:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
             return True
         return False
+
+    def _kubelet_answers(self) -> bool:
+        """Whether kubelet is up; one that came before containerd was, which listens earlier, is started again."""
+        kubelet = self._programs["kubelet"]
+        if not kubelet.running and "is not initialized yet" in kubelet.log.read_text(errors="replace"):
+            kubelet.stop()
+            self._start_kubelet()
+        return self._answers("kubelet", "http://127.0.0.1:10248/healthz")
 
     def _ready(self) -> bool:
         self._check("containerd", "kubelet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -14,10 +15,12 @@ import aiohttp
 import pytest
 
 from hub.model import Workspace
-from hub.store.base import Event
+from hub.room import RoomStatus
+from hub.store.base import Event, amend_status
 from hub.store.files import FileStore
 from hub.web import api
 from hub.web.events import News, Notice, Said, Watcher
+from hub.wire import replace
 from tests.builders import NAME, make_workspace
 from tests.memory_store import MemoryRoom
 from tests.waiting import PATIENCE, until
@@ -177,6 +180,26 @@ class TestConnection:
             while (event := await events.next())[0] == ALIVE:
                 pass
             assert event[1] == version(written)
+
+    async def test_says_so_also_while_the_room_changes_all_the_time(
+        self, web: Web, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(api, "KEEP_ALIVE", 0.05)
+        await web.add()
+
+        async def busy() -> None:
+            for queued in itertools.count():
+                await amend_status(
+                    web.site.room, lambda room, queued=queued: replace(room, status=RoomStatus(queued=queued))
+                )
+                await asyncio.sleep(0.01)
+
+        async with stream(web) as events:
+            changing = asyncio.create_task(busy())
+            assert (await events.next())[0] == "workspace"
+            assert (await events.next())[0] == ALIVE
+            assert (await events.next())[0] == ALIVE
+            changing.cancel()
 
     async def test_a_closed_one_leaves_nobody_behind(self, web: Web) -> None:
         await web.add()
