@@ -50,8 +50,8 @@ GATHER = 0.05
 SETTLE = 0.3
 """Seconds that news may wait for more of it: most of what happens in a launch happens at once."""
 FEW, LONGEST_SETTLE = 4, 2.0
-"""Up to how many workspaces with news that holds. With more of them the steps of a launch wait longer, and most
-launches are over before: when a class clicks at once, reports of steps would take a part of what pods need."""
+"""Up to how many workspaces with news that holds. With more of them steps of launches wait longer, and most
+launches are over before: when a class clicks at once, reports of steps would take from what pods need."""
 AWAY = (Unavailable, aiohttp.ClientError, ConnectionError, TimeoutError)
 """What is raised where nobody has made a mistake."""
 LONGEST_LOOK = 600.0

@@ -31,7 +31,7 @@ RECENT = timedelta(minutes=30)
 LAST = 32
 """How many launches say how long one takes."""
 OFTEN = 4.0
-"""Seconds between two words to who is next; who is far behind hears less often, for in a long line nearly all of
+"""Seconds between two words to who is next; who is far behind hears less often, for in a long line most of
 what is written would be places, and who waits would wait for that, too."""
 FIRST_WORD = 2.0
 """Seconds before people are told that they wait for others to start, which most do for less."""

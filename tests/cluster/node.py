@@ -159,7 +159,7 @@ class Node:
         return False
 
     def _kubelet_answers(self) -> bool:
-        """Whether kubelet is up; one that came before containerd was, which listens earlier, is started again."""
+        """Whether kubelet is up; one that came before containerd was, which listens first, starts again."""
         kubelet = self._programs["kubelet"]
         if not kubelet.running and "is not initialized yet" in kubelet.log.read_text(errors="replace"):
             kubelet.stop()
