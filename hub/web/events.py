@@ -230,7 +230,9 @@ class Watcher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(keep_alive):
                     event = await queue.get()
-            yield event  # who was woken hears that we are there, or would not, were everybody woken often
+                    if event is None:
+                        continue  # nobody is woken unless there is something to say
+            yield event
 
     @contextlib.contextmanager
     def _following(self, name: str) -> Iterator[Queue]:
