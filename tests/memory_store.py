@@ -13,6 +13,7 @@ from hub.room import Room
 from hub.store.base import Event
 from hub.store.news import Latest, News
 from hub.store.owners import Owners
+from hub.store.room_files import RoomFile
 from hub.wire import replace
 
 
@@ -106,8 +107,8 @@ class MemoryStore:
         return workspace
 
 
-class MemoryRoom:
-    """The Room in a variable."""
+class MemoryRoom(RoomFile):
+    """The Room in a variable: what a file does, without one."""
 
     def __init__(self, room: Room | None = None) -> None:
         self._room = Latest(room or Room())
@@ -117,27 +118,5 @@ class MemoryRoom:
         """As it is now."""
         return self._room.value
 
-    async def get(self) -> Room:
-        return self._room.value
-
-    async def update(self, room: Room) -> Room:
-        self._check(room)
-        return self._write(replace(self._room.value, spec=room.spec))
-
-    async def update_status(self, room: Room) -> Room:
-        self._check(room)
-        return self._write(replace(self._room.value, status=room.status))
-
-    async def watch(self) -> AsyncIterator[Room]:
-        async for room in self._room.watch():
-            yield room
-
-    def _check(self, room: Room) -> None:
-        if room.metadata.resource_version != self._room.value.metadata.resource_version:
-            raise Conflict("It was changed by something else.")
-
-    def _write(self, room: Room) -> Room:
-        version = int(room.metadata.resource_version or 0) + 1
-        room = replace(room, metadata=replace(room.metadata, resource_version=str(version)))
-        self._room.set(room)
-        return room
+    def _keep(self, room: Room) -> None:
+        pass

@@ -53,9 +53,12 @@ class RoomFile:
     def _write(self, room: Room) -> Room:
         version = int(room.metadata.resource_version or 0) + 1
         room = replace(room, metadata=replace(room.metadata, resource_version=str(version)))
-        replace_file(self._path, msgspec.json.format(msgspec.json.encode(room)))
+        self._keep(room)
         self._room.set(room)
         return room
+
+    def _keep(self, room: Room) -> None:
+        replace_file(self._path, msgspec.json.format(msgspec.json.encode(room)))
 
 
 def _read(path: Path) -> Room:
