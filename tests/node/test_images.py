@@ -191,8 +191,8 @@ class TestProxy:
     ) -> None:
         code = "fetch('http://127.0.0.1:8000/nowhere').then(async a => console.log(a.status, await a.text()))"
         said = execute(node, namespace, proxy, "node", "-e", code)
-        assert said.startswith("404 ")
-        assert said.removeprefix("404 ") == (CHECKOUT / "proxy" / "errors" / "404.html").read_text().strip()
+        assert said.startswith("503 ")
+        assert said.removeprefix("503 ") == (CHECKOUT / "proxy" / "errors" / "503.html").read_text().strip()
 
 
 ADD = """

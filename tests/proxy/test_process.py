@@ -63,7 +63,7 @@ async def test_it_serves_on_its_port_and_takes_routes_with_its_token(make, ports
     await client.add("/x", WEB)
     assert await client.routes() == {"/x": WEB}
     async with session.get(f"http://{HOST}:{port}/nothing") as response:
-        assert response.status == 404
+        assert response.status == 503
         assert "<html" in (await response.text()).lower()
     assert len(pids(hub_id)) == 1
     await proxy.end()
