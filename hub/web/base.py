@@ -9,10 +9,13 @@ import asyncio
 import contextlib
 import http
 import logging
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -47,9 +50,12 @@ PACE: Mapping[Role, Rate] = {
     "operator": Rate(burst=1000, per_second=100),
 }
 """How often each person may change something; who teaches does it for a whole room at once."""
+TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+RELOAD = (TEMPLATES / "reload.js").read_text("utf-8")
+"""The one script inside pages: it is for when no other comes."""
 POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
+    f"default-src 'self'; script-src 'self' 'sha256-{b64encode(sha256(RELOAD.encode()).digest()).decode()}'; "
+    "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 

@@ -24,7 +24,7 @@ from hub.profiles import Profile
 from hub.room import Ended
 from hub.web.api import profile_object
 from hub.web.auth import SESSION_COOKIE, Person
-from hub.web.base import BaseHandler
+from hub.web.base import RELOAD, BaseHandler
 from hub.web.launching import launch
 
 
@@ -64,6 +64,7 @@ class PageHandler(BaseHandler):
             now=self.now().isoformat(),
             notice=self.site.store.away,
             static=self.static_url,
+            reload=RELOAD,
             **values,
         )
 

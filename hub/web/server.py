@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import tornado.httpserver
@@ -28,10 +27,9 @@ from hub.web import (
     sign_in_oidc,
 )
 from hub.web.auth import XSRF_COOKIE
-from hub.web.base import Site
+from hub.web.base import TEMPLATES, Site
 from hub.web.departure import Departure
 
-TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
 PING_SECONDS = 30
 MOST_BODY = 16 * 2**20
 OPEN = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,53 @@ def headline(page: Page, text: str) -> None:
 
 def connection(page: Page, text: str) -> None:
     expect(page.locator("#connection")).to_have_text(text)
+
+
+def refusing(line: Line, *names: str) -> Callable[[], int]:
+    """Let parts of pages be refused, as while a proxy is restarted; how often they were."""
+    refused = 0
+
+    def fault(request: server.Request) -> server.Response | None:
+        nonlocal refused
+        if request.path.rpartition("/")[2] not in names:
+            return None
+        refused += 1
+        return page_of_a_proxy(503)
+
+    line.fault = fault
+    return lambda: refused
+
+
+class TestPart:
+    @pytest.mark.parametrize("part", ["podium.css", "podium.js", "view.js", "wire.js"])
+    def test_of_a_page_that_was_refused_is_asked_for_again(self, place: Place, part: str) -> None:
+        place.run(place.web.add())
+        refused = refusing(place.line, part)
+        page = place.context.new_page()
+        page.goto(f"{place.line.url}/workspaces/{MINE}")
+        assert refused()
+        place.line.fault = lambda request: None
+        place.connected(page, 0)
+        place.tell("news")
+        headline(page, "news")
+        assert page.evaluate("sessionStorage.getItem('podium-reloads')") is None
+
+    def test_that_never_comes_is_not_asked_for_for_ever(self, place: Place) -> None:
+        refused = refusing(place.line, "podium.css")
+        page = place.context.new_page()
+        page.clock.install()
+        page.add_init_script("sessionStorage.setItem('podium-reloads', 4)")
+        page.goto(place.line.url)
+        page.clock.run_for(60_000)
+        expect(page.get_by_role("button", name="Launch cluster")).to_be_visible()
+        assert refused() == 1
+
+    def test_that_is_missing_does_not_undo_a_click(self, place: Place) -> None:
+        refusing(place.line, "podium.js")
+        page = place.context.new_page()
+        page.goto(place.line.url)
+        page.get_by_role("button", name="Launch cluster").click()
+        page.wait_for_url("**/workspaces/*")
 
 
 class TestStream:
