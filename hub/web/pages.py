@@ -230,12 +230,14 @@ def lost(ended: Iterable[Ended], owner: str, now: datetime) -> list[Ended]:
 
 def size(count: int) -> str:
     """Bytes as people say them."""
+    if count == 1:
+        return "1 byte"
     value = float(count)
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 999.5:
             return f"{value:.3g} {unit}"
         value /= 1000
-    return f"{value:.3g} GB"
+    return f"{value:.3g} TB"
 
 
 def as_json(workspace: Workspace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 
 from hub.keys import Keys
 from hub.model import ClusterStatus, HistoryEntry
+from hub.web.pages import size
 from tests.builders import HUB_KEY, NOW
 from tests.web.serving import (
     CODE,
@@ -228,6 +229,24 @@ class TestText:
         assert "<script>alert" not in answer.text
         assert "&lt;script&gt;" in answer.text
         assert await web.everything() == []
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (999_499, "999 kB"),
+        (999_501, "1 MB"),
+        (12_345_678, "12.3 MB"),
+        (5 * 10**11, "500 GB"),
+        (5 * 10**12, "5 TB"),
+    ],
+)
+def test_sizes_are_said_as_people_say_them(count: int, said: str) -> None:
+    assert size(count) == said
 
 
 class TestPages:
