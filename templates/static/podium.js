@@ -5,7 +5,8 @@
 const module = (name) => import(document.querySelector(`link[data-module=${name}]`).href);
 const { cluster, face, stretch, view } = await module('view');
 const {
-  ELSEWHERE, all, announce, api, find, follow, leaveWithSession, meta, notice, patience, pause, reachable, write, writeNote,
+  ELSEWHERE, all, announce, api, find, follow, leaveWithSession, live, meta, notice, patience, pause, reachable,
+  write, writeNote,
 } = await module('wire');
 
 /** As many children as items, each filled from its own. */
@@ -174,6 +175,7 @@ function startLaunchPage(form) {
     else write(label, 'Launch cluster');
   });
   const look = () => api('GET', '/api/profiles').catch(() => {}).then(() => true); // leads to the sign-in page, if need be
+  live();
   startNetworkCheck(() => follow('/api/events', { room: renderMessage }, look, () => true));
 }
 
@@ -306,6 +308,7 @@ function startWorkspacePage(workspace) {
   }
   changed(workspace);
   tick();
+  live();
   const end = () => { gone(); return 'end'; };
   const look = async () => {
     try {

@@ -2,7 +2,7 @@
    All text goes in by textContent. */
 
 const module = (name) => import(document.querySelector(`link[data-module=${name}]`).href);
-const { api, find, follow, write, writeNote } = await module('wire');
+const { api, find, follow, live, write, writeNote } = await module('wire');
 
 const STATES = { ok: 'All is well', warning: 'A note', failed: 'To be done', running: 'Checking', skipped: 'Not needed' };
 const FIRST = ['failed', 'warning', 'ok', 'skipped'];
@@ -158,6 +158,7 @@ find('#checks').addEventListener('click', async ({ target }) => {
 });
 
 show(room);
+live();
 setInterval(() => show(room), 5000);
 const look = () => api('GET', '/api/room').then(({ room: now }) => show(now), () => {}).then(() => true);
 follow('/api/room/events', { room: ({ room: now }) => show(now) }, look, () => true);

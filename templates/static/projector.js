@@ -1,7 +1,7 @@
 /* What the class sees on the wall: the way in, how many are there, and what the instructor says. It never shows who. */
 
 const module = (name) => import(document.querySelector(`link[data-module=${name}]`).href);
-const { api, find, follow, write, writeNote } = await module('wire');
+const { api, find, follow, live, write, writeNote } = await module('wire');
 const { seats } = await module('room-view');
 const { showInvitation } = await module('room-dialogs');
 
@@ -31,5 +31,6 @@ const listeners = {
 
 find('#full').hidden = !document.fullscreenEnabled;
 find('#full').addEventListener('click', () => document.documentElement.requestFullscreen());
+live();
 const look = () => api('GET', '/api/room').catch(() => {}).then(() => true); // leads to the sign-in page, if need be
 follow('/api/room/events', listeners, look, () => false);

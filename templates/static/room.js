@@ -3,7 +3,7 @@
    goes in by textContent. */
 
 const module = (name) => import(document.querySelector(`link[data-module=${name}]`).href);
-const { all, announce, api, find, follow, meta, write, writeNote } = await module('wire');
+const { all, announce, api, find, follow, live, meta, write, writeNote } = await module('wire');
 const { WORDS, counts, found, roughly, sorted, tile, who } = await module('room-view');
 const { jobs } = await module('room-jobs');
 const { dialogs } = await module('room-dialogs');
@@ -446,5 +446,6 @@ setInterval(() => {
   soon();
 }, TICK);
 setInterval(soon, SETTLED);
+live();
 const look = () => api('GET', '/api/room').catch(() => {}).then(() => true); // leads to the sign-in page, if need be
 follow('/api/room/events', listeners, look, () => true);

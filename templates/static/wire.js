@@ -6,6 +6,9 @@ export const all = (selector, within = document) => [...within.querySelectorAll(
 export const meta = (name) => find(`meta[name=${name}]`).content;
 export const announce = (text) => write(find('#announcer'), text);
 
+/** Show the controls that do nothing without their script, once it listens to them. */
+export const live = () => document.documentElement.classList.add('live');
+
 /** Write only what differs, so that live regions speak once. */
 export function write(element, text) {
   if (element && element.textContent !== text) element.textContent = text;

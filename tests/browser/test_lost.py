@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web as server
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from hub.store.files import FileStore
 from hub.web import api
@@ -98,6 +98,20 @@ class TestPart:
         place.tell("news")
         headline(page, "news")
         assert page.evaluate("sessionStorage.getItem('podium-reloads')") is None
+
+    def test_that_is_late_shows_no_button_that_would_do_nothing(self, place: Place) -> None:
+        place.run(place.web.add())
+        page = place.context.new_page()
+        waiting: list[Route] = []
+        page.route("**/view.js*", lambda route: waiting.append(route))
+        page.goto(f"{place.line.url}/workspaces/{MINE}", wait_until="commit")
+        expect(page.get_by_role("heading", name="Your workspace is ready")).to_be_visible()
+        stop = page.get_by_role("button", name="Stop", exact=True)
+        expect(stop).to_be_hidden()
+        for route in waiting:
+            route.continue_()
+        stop.click()
+        expect(page.get_by_role("dialog")).to_be_visible()
 
     def test_that_never_comes_is_not_asked_for_for_ever(self, place: Place) -> None:
         refused = refusing(place.line, "podium.css")

@@ -58,6 +58,7 @@ class Class:
         page = self.context.new_page()
         page.goto(self.web.url + path)
         if path == "/room":
+            expect(page.locator("#empty")).not_to_have_text("Connecting…")
             expect(page.locator(".tile")).to_have_count(len(self.crowd.names))
         return page
 

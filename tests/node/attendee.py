@@ -94,6 +94,9 @@ class Attendee:
     def sit_down(self) -> Notebook:
         """Open a notebook, and the workspace's page beside it."""
         expect(self.lab.locator(".jp-Launcher")).to_be_visible(timeout=90_000)
+        # JupyterLab says so in a dialog when it could not reach the server just once.
+        lost = self.lab.get_by_role("dialog", name="Server Connection Error")
+        self.lab.add_locator_handler(lost, lambda dialog: dialog.get_by_role("button", name="Close").click())
         self.notebook = Notebook(self.lab)
         self.page = self.context.new_page()
         self.page.goto(f"/workspaces/{self.name}")
